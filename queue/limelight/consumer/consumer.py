@@ -1,0 +1,174 @@
+"""A consumer: workers, scheduler, reaper and heartbeat of one queue in one process."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from importlib.metadata import version
+
+from limelight import events, execution
+from limelight.emitter import NO_TASK, about_task, fragment
+from limelight.errors import ConfigurationError, LimelightError
+from limelight.lifecycle import Retries, settle
+from limelight.storage.base import Notice, Settlement
+from limelight.task_queue import RedisQueue
+
+from .heartbeat import Heartbeat
+from .holdings import Held, Holdings
+from .reaper import Reaper
+from .reporter import Reporter
+from .scheduler import Scheduler
+from .worker import Worker
+
+log = logging.getLogger("limelight.consumer")
+
+
+class Consumer:
+    """Runs the tasks of a queue in threads of this process.
+
+    Args:
+        queue: Whose tasks; they must be declared (imported) before `start`.
+        workers: How many tasks run at once.
+        lease_seconds: A worker that is not heard of for this long is given up, and its tasks run elsewhere.
+        shutdown_timeout: Seconds that `stop` waits for running tasks before it hands them back.
+        scheduler_interval: Longest time in seconds between two looks at the schedule.
+    """
+
+    def __init__(
+        self,
+        queue: RedisQueue,
+        *,
+        workers: int = 1,
+        lease_seconds: float = 30.0,
+        shutdown_timeout: float = 25.0,
+        scheduler_interval: float = 1.0,
+    ) -> None:
+        faults = [
+            *([] if workers >= 1 else [f"workers must be 1 or more, not {workers}"]),
+            *([] if lease_seconds >= 1 else [f"lease_seconds must be 1 or more, not {lease_seconds}"]),
+            *(
+                []
+                if shutdown_timeout >= 0
+                else [f"shutdown_timeout must be 0 or more, not {shutdown_timeout}"]
+            ),
+            *(
+                []
+                if scheduler_interval > 0
+                else [f"scheduler_interval must be more than 0, not {scheduler_interval}"]
+            ),
+        ]
+        if faults:
+            raise ConfigurationError("cannot start: " + "; ".join(faults))
+        self.queue = queue
+        self.id = queue.speaker.id
+        self._shutdown_timeout = shutdown_timeout
+        self._lease_seconds = lease_seconds
+        self._stopping, self._stopped = threading.Event(), threading.Event()
+        self._impatient = threading.Event()
+        self._holdings = Holdings(lease_seconds)
+        self._reporter = Reporter(queue.storage)
+        self._workers = [
+            Worker(
+                queue,
+                owner=f"{self.id}:{number}",
+                number=number,
+                holdings=self._holdings,
+                reporter=self._reporter,
+                stopping=self._stopping,
+                lease_seconds=lease_seconds,
+            )
+            for number in range(1, workers + 1)
+        ]
+        self._scheduler = Scheduler(
+            queue, reporter=self._reporter, stopping=self._stopping, interval_seconds=scheduler_interval
+        )
+        self._reaper = Reaper(queue, stopping=self._stopping, lease_seconds=lease_seconds)
+        self._heartbeat = Heartbeat(
+            queue,
+            consumer=self.id,
+            about=self._about(),
+            workers=workers,
+            holdings=self._holdings,
+            reporter=self._reporter,
+            stopped=self._stopped,
+            lease_seconds=lease_seconds,
+        )
+
+    def _about(self) -> dict[str, object]:
+        speaker = self.queue.speaker
+        return {
+            "host": speaker.host,
+            "pid": speaker.pid,
+            "version": version("limelight"),
+            "queue": self.queue.name,
+            "started_at": time.time(),
+        }
+
+    @property
+    def running(self) -> int:
+        """How many tasks run right now."""
+        return len(self._holdings)
+
+    def start(self) -> None:
+        """Begin to work. Redis may be away: everything waits for it and says so."""
+        keys = {"consumer": self.id, "workers": len(self._workers), "tasks": list(self.queue.registry)}
+        self._tell(events.EVENT_CONSUMER_STARTED, keys)
+        self._reporter.flush()
+        for thread in (self._heartbeat, self._scheduler, self._reaper, *self._workers):
+            thread.start()
+
+    def stop(self, *, graceful: bool = True) -> bool:
+        """Stop: nothing new begins, running tasks may end, what does not is handed back as interrupted.
+
+        Args:
+            graceful: False: hand running tasks back at once.
+
+        Returns:
+            True if every task ended by itself.
+        """
+        if not graceful:
+            self.hand_back_now()
+        self._stopping.set()
+        deadline = time.monotonic() + self._shutdown_timeout
+        for worker in self._workers:
+            while worker.is_alive() and not self._impatient.is_set() and time.monotonic() < deadline:
+                worker.join(min(0.1, max(0.0, deadline - time.monotonic())))
+        left = self._holdings.all()
+        if left:
+            self._hand_back(left)
+        self._tell(events.EVENT_CONSUMER_STOPPED, {"consumer": self.id})
+        self._stopped.set()
+        self._leave()
+        return not left
+
+    def hand_back_now(self) -> None:
+        """Have a `stop`, also one that waits already in another thread, wait no longer."""
+        self._impatient.set()
+
+    def _hand_back(self, left: list[Held]) -> None:
+        """Settle what still runs as interrupted; whatever its thread does later is refused."""
+        settlements = []
+        for held in left:
+            handed, report = held.handed, execution.interrupted(held.watch)
+            decision = settle(report.outcome, Retries(handed.retries, handed.retry_delay, 0.0))
+            about = about_task(handed.lease.task_id, handed.name, handed.retries, handed.retry_delay)
+            settlements.append(Settlement(handed.lease, decision, report.fragment, "", b"", about))
+            log.warning("%s %s is interrupted and goes back to the queue", handed.name, handed.lease.task_id)
+        try:
+            self.queue.storage.settle_and_reserve(
+                settlements, None, where="", result_ttl_ms=self.queue.result_ttl_ms
+            )
+        except LimelightError as error:
+            log.error("%d running tasks could not be handed back, their leases will: %s", len(left), error)
+
+    def _leave(self) -> None:
+        try:
+            self._reporter.flush()
+            self.queue.storage.leave(self.id, [worker.owner for worker in self._workers])
+        except LimelightError as error:
+            log.error("could not say goodbye to Redis: %s", error)
+
+    def _tell(self, status: str, keys: dict[str, object]) -> None:
+        told = NO_TASK + self.queue.speaker.where + fragment(keys)
+        self._reporter.add(Notice(status, False, "worker", told, stream_only=True))

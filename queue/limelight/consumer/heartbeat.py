@@ -1,0 +1,93 @@
+"""The heartbeat thread: renews the leases of what runs, says that we live, tells what waited."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Final
+
+import msgspec
+
+from limelight.errors import LimelightError
+from limelight.task_queue import RedisQueue
+
+from .holdings import Holdings
+from .reporter import Reporter
+
+log = logging.getLogger("limelight.consumer")
+
+_ANNOUNCE_EVERY: Final = 12
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Heartbeat(threading.Thread):
+    """Beats every sixth of a lease.
+
+    Args:
+        queue: Whose leases.
+        consumer: Id of this consumer.
+        about: What every heartbeat says of it: host, pid, version, …
+        workers: How many tasks it can run at once.
+        holdings: What it runs.
+        reporter: Flushed at each beat.
+        stopped: Set when nothing runs any more.
+        lease_seconds: How long a lease lasts.
+    """
+
+    def __init__(
+        self,
+        queue: RedisQueue,
+        *,
+        consumer: str,
+        about: dict[str, object],
+        workers: int,
+        holdings: Holdings,
+        reporter: Reporter,
+        stopped: threading.Event,
+        lease_seconds: float,
+    ) -> None:
+        super().__init__(name="heartbeat", daemon=True)
+        self._queue = queue
+        self._consumer = consumer
+        self._interval = lease_seconds / 6
+        self._about = {**about, "workers": workers, "interval": self._interval}
+        self._workers = workers
+        self._holdings = holdings
+        self._reporter = reporter
+        self._stopped = stopped
+        self._lease_seconds = lease_seconds
+
+    def run(self) -> None:
+        """Beat until stopped; no fault ends the thread."""
+        beats = 0
+        while not self._stopped.is_set():
+            try:
+                self.beat()
+                if beats % _ANNOUNCE_EVERY == 0:
+                    self._queue.storage.announce()
+                beats += 1
+            except LimelightError as error:
+                log.debug("heartbeat waits for Redis: %s", error)
+            except Exception:
+                log.exception("heartbeat: unexpected error")
+            self._stopped.wait(self._interval)
+
+    def beat(self) -> None:
+        """Renew, say that we live, tell what waited."""
+        held, sent_at = self._holdings.all(), time.monotonic()
+        leases = [one.handed.lease for one in held]
+        note = _encode({**self._about, "busy": len(held)}).decode()
+        owned = self._queue.storage.renew(
+            leases,
+            lease_seconds=self._lease_seconds,
+            consumer=self._consumer,
+            heartbeat=f"{self._workers} {note}",
+        )
+        for gone in self._holdings.renewed(leases, owned, sent_at):
+            log.warning(
+                "%s %s is not ours any more: its lease ran out, and what it returns will be refused",
+                gone.handed.name,
+                gone.handed.lease.task_id,
+            )
+        self._reporter.flush()

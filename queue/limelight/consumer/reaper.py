@@ -1,0 +1,59 @@
+"""The reaper thread: takes tasks from workers that are gone, whoever's they were."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Final
+
+from limelight.errors import LimelightError
+from limelight.execution import failure_result
+from limelight.task_queue import RedisQueue
+
+log = logging.getLogger("limelight.consumer")
+
+_BATCH: Final = 100
+LOST: Final = "limelight.worker_lost"
+
+
+class Reaper(threading.Thread):
+    """Looks every sixth of a lease for leases that are over.
+
+    Args:
+        queue: Whose leases.
+        stopping: Set when it shall end.
+        lease_seconds: How long a lease lasts.
+    """
+
+    def __init__(self, queue: RedisQueue, *, stopping: threading.Event, lease_seconds: float) -> None:
+        super().__init__(name="reaper", daemon=True)
+        self._queue = queue
+        self._stopping = stopping
+        self._lease_seconds = lease_seconds
+
+    def run(self) -> None:
+        """Look until told to stop; no fault ends the thread."""
+        while not self._stopping.wait(self._lease_seconds / 6):
+            try:
+                self._look()
+            except LimelightError as error:
+                log.debug("reaper waits for Redis: %s", error)
+            except Exception:
+                log.exception("reaper: unexpected error")
+
+    def _look(self) -> None:
+        storage = self._queue.storage
+        for task_id in storage.expired(lease_seconds=self._lease_seconds, count=_BATCH):
+            verdict = storage.reap(
+                task_id,
+                lease_seconds=self._lease_seconds,
+                result=self._lost_result(task_id),
+                result_ttl_ms=self._queue.result_ttl_ms,
+            )
+            if verdict in {"redelivered", "dead"}:
+                log.warning("the worker of task %s is lost: the task is %s", task_id, verdict)
+
+    def _lost_result(self, task_id: str) -> bytes:
+        if not self._queue.results:
+            return b""
+        return failure_result(LOST, "its worker was lost, and no redelivery remains", None, task_id, 0)

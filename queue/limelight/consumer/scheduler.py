@@ -1,0 +1,107 @@
+"""The scheduler thread: makes due tasks ready, and enqueues periodic tasks once per due time."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import threading
+import time
+import traceback as tb
+from typing import Final
+
+from limelight import events
+from limelight.crontab import Schedule
+from limelight.emitter import NO_TASK, about_task, failure, fragment
+from limelight.errors import CannotCarry, LimelightError, OutcomeUnknown, RedisUnavailable
+from limelight.storage.base import Notice
+from limelight.task import Registered, Task
+from limelight.task_queue import RedisQueue
+
+from .reporter import Reporter
+
+log = logging.getLogger("limelight.consumer")
+
+_PROMOTE_BATCH: Final = 1_000
+
+
+class Scheduler(threading.Thread):
+    """Looks every `interval_seconds`, and sooner when a task is due sooner.
+
+    Args:
+        queue: Whose schedule.
+        reporter: Takes the events of what could not be enqueued.
+        stopping: Set when it shall end.
+        interval_seconds: Longest time between two looks.
+    """
+
+    def __init__(
+        self, queue: RedisQueue, *, reporter: Reporter, stopping: threading.Event, interval_seconds: float
+    ) -> None:
+        super().__init__(name="scheduler", daemon=True)
+        self._queue = queue
+        self._storage = queue.storage
+        self._reporter = reporter
+        self._stopping = stopping
+        self._interval = interval_seconds
+        self._where = queue.speaker.where
+        self._minute = -1
+
+    def run(self) -> None:
+        """Look until told to stop; no fault ends the thread."""
+        while not self._stopping.is_set():
+            pause = self._interval
+            try:
+                pause = min(pause, self._promote())
+                if int(time.time() // 60) > self._minute:
+                    self._check_periodic()
+            except (RedisUnavailable, OutcomeUnknown) as error:
+                log.debug("scheduler waits for Redis: %s", error)  # the workers say so aloud
+            except Exception as error:
+                log.exception("scheduler: could not enqueue what is due")
+                self._report(events.EVENT_ERROR_ENQUEUEING, error, NO_TASK)
+            self._stopping.wait(pause)
+
+    def _promote(self) -> float:
+        """Make due tasks ready; returns seconds until the next look is useful."""
+        promoted, next_due = self._storage.promote(_PROMOTE_BATCH)
+        if promoted == _PROMOTE_BATCH:
+            return 0.0
+        return self._interval if next_due is None else next_due + 0.001
+
+    def _check_periodic(self) -> None:
+        """Check once a minute of Redis' clock which periodic tasks are due, and enqueue those."""
+        _, now = self._storage.check_periodic(self._where)
+        moment = dt.datetime.fromtimestamp(now, dt.UTC)
+        periodic = self._queue.registry.periodic
+        upcoming = {name: _next_due(schedule, moment) for name, (_, schedule) in periodic.items()}
+        if upcoming:
+            last = self._storage.watch_periodic(upcoming)
+            for name, (registered, schedule) in periodic.items():
+                due = schedule.latest_between(dt.datetime.fromtimestamp(last[name], dt.UTC), moment)
+                if due is not None:
+                    self._fire(registered, due.timestamp(), upcoming[name])
+        self._minute = int(now // 60)  # only now: a fault above means to check this minute again
+
+    def _fire(self, registered: Registered, due: float, next_due: float) -> None:
+        task = Task(options=registered.options)
+        try:
+            parcel = self._queue.parcel(task, periodic=task.name)
+            self._storage.fire(parcel, due=due, next_due=next_due, where=self._where)
+        except CannotCarry:
+            raise
+        except (RedisUnavailable, OutcomeUnknown):
+            raise
+        except LimelightError as error:
+            log.error("periodic task %s could not be enqueued: %s", task.name, error)
+            about = about_task(task.id, task.name, task.options.retries, task.options.retry_delay)
+            self._report(events.EVENT_ERROR_ENQUEUEING, error, about)
+
+    def _report(self, status: str, error: BaseException, about: str) -> None:
+        keys = failure(error, "".join(tb.format_exception(error)))
+        self._reporter.add(Notice(status, True, "scheduler", about + self._where + fragment(keys)))
+
+
+def _next_due(schedule: Schedule, now: dt.datetime) -> float:
+    """Unix seconds of the next due time; 0 if there is none."""
+    upcoming = schedule.next_after(now)
+    return 0.0 if upcoming is None else upcoming.timestamp()

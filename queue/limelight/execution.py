@@ -1,0 +1,159 @@
+"""One run of one task: from its message to how it went. Calls user code, touches no storage."""
+
+from __future__ import annotations
+
+import time
+import traceback as tb
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from . import wire
+from .emitter import failure, fragment
+from .errors import CancelExecution, CannotCarry, RetryTask, UndecodableMessage
+from .lifecycle import AskedRetry, Canceled, Interrupted, Outcome, Raised, ResultRefused, Returned
+from .task import Registered, as_seconds, as_timestamp
+from .tracecontext import TraceContext, current_run
+
+RESULT_LIMIT_BYTES: Final = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a run went, and what to tell of it.
+
+    Attributes:
+        outcome: For `lifecycle.settle` to decide on.
+        keys: Further keys of the closing event: duration, error, span times.
+        result: Encoded return value or failure, b"" for nothing to store.
+    """
+
+    outcome: Outcome
+    keys: dict[str, Any]
+    result: bytes = b""
+
+    @property
+    def fragment(self) -> str:
+        """The keys as an event fragment, all but the traceback."""
+        return fragment({key: value for key, value in self.keys.items() if key != "traceback"})
+
+    @property
+    def traceback(self) -> str:
+        """The traceback as an event fragment, "" if there is none."""
+        return fragment({"traceback": self.keys.get("traceback")})
+
+
+@dataclass(frozen=True, slots=True)
+class Stopwatch:
+    """When a run began: wall clock for its span, monotonic for its duration."""
+
+    wall_ns: int
+    monotonic: float
+
+    @classmethod
+    def started(cls) -> Stopwatch:
+        """Start it now."""
+        return cls(time.time_ns(), time.monotonic())
+
+    def keys(self) -> dict[str, Any]:
+        """``duration`` (seconds), ``span_start`` and ``span_end`` (ns, text) up to now."""
+        duration = max(0.0, time.monotonic() - self.monotonic)
+        end_ns = self.wall_ns + round(duration * 1e9)
+        return {"duration": round(duration, 6), "span_start": str(self.wall_ns), "span_end": str(end_ns)}
+
+
+def execute(
+    registered: Registered,
+    message: wire.Message,
+    serializer: wire.Serializer,
+    *,
+    context: TraceContext,
+    keep_result: bool,
+) -> Report:
+    """Run a task and say how it went; no exception of the task gets out, KeyboardInterrupt and exits included.
+
+    Args:
+        registered: What to run.
+        message: The call.
+        serializer: Of the queue.
+        context: The trace context of this run; current while the task's code runs.
+        keep_result: Whether the return value is to be encoded.
+    """
+    watch = Stopwatch.started()
+    try:
+        args, kwargs = wire.decode_arguments(message, serializer)
+    except UndecodableMessage as error:
+        return _failed(error, watch, final=True)
+    token = current_run.set(context)
+    try:
+        value = registered.func(*args, **kwargs)
+    except RetryTask as request:
+        return Report(AskedRetry(_asked_delay(request)), watch.keys())
+    except CancelExecution as request:
+        return Report(Canceled(retry=bool(request.retry)), watch.keys())
+    except BaseException as error:
+        return _failed(error, watch, final=False)
+    finally:
+        current_run.reset(token)
+    return _returned(value, serializer, watch, keep_result=keep_result)
+
+
+def unreadable(error: UndecodableMessage) -> Report:
+    """The report of a run whose message cannot be read: no retry could help."""
+    return _failed(error, Stopwatch.started(), final=True)
+
+
+def interrupted(watch: Stopwatch) -> Report:
+    """The report of a run that its worker had to leave."""
+    return Report(Interrupted(), watch.keys())
+
+
+def failure_result(error_type: str, message: str, traceback: str | None, task_id: str, retries: int) -> bytes:
+    """What `Result.get` raises from, for a task that ended in failure."""
+    return wire.encode_failure(
+        {
+            "error": f"{error_type}: {message}" if message else error_type,
+            "error_type": error_type,
+            "traceback": traceback,
+            "retries": retries,
+            "task_id": task_id,
+        }
+    )
+
+
+def _asked_delay(request: RetryTask) -> float | None:
+    if request.eta is not None:
+        return max(0.0, as_timestamp(request.eta) - time.time())
+    return None if request.delay is None else as_seconds(request.delay)
+
+
+def _failed(error: BaseException, watch: Stopwatch, *, final: bool) -> Report:
+    return Report(Raised(final=final), watch.keys() | failure(error, _traceback(error)))
+
+
+def _returned(value: Any, serializer: wire.Serializer, watch: Stopwatch, *, keep_result: bool) -> Report:
+    keys = watch.keys()
+    if not keep_result:
+        return Report(Returned(), keys)
+    try:
+        result = _encoded(lambda: wire.encode_result(value, serializer))
+    except CannotCarry as error:
+        return Report(ResultRefused(), keys | failure(error, _traceback(error)))
+    return Report(Returned(), keys, result)
+
+
+def _encoded(encode: Callable[[], bytes]) -> bytes:
+    result = encode()
+    if len(result) > RESULT_LIMIT_BYTES:
+        raise CannotCarry(
+            f"the result has {len(result):,} bytes, the limit is {RESULT_LIMIT_BYTES:,}: "
+            "store it elsewhere and return where it is"
+        )
+    return result
+
+
+def _traceback(error: BaseException) -> str:
+    """The traceback as the user wrote the code: without our own frame around it."""
+    own = error.__traceback__
+    shown = own.tb_next if own is not None and own.tb_next is not None else own
+    return "".join(tb.format_exception(type(error), error, shown))

@@ -1,0 +1,78 @@
+"""Names of everything we keep in Redis, in one place.
+
+All keys of one queue share the hash tag ``{queue}``, so that a script may touch any of them on a
+Redis Cluster. ``limelight:queues`` alone stands outside: the registry by which exporters find queues.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from .errors import ConfigurationError
+
+REGISTRY: Final = "limelight:queues"
+"""Sorted set: queue name → Unix seconds of its last announcement."""
+
+_QUEUE_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
+
+
+def checked_queue_name(name: str) -> str:
+    """Return the name, or raise ConfigurationError: 1 to 100 of ``A-Za-z0-9._-``, nothing else."""
+    if not isinstance(name, str) or not _QUEUE_NAME.fullmatch(name):
+        raise ConfigurationError(f"queue name {name!r} cannot be used: take 1 to 100 of A-Z a-z 0-9 . _ -")
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class QueueKeys:
+    """The keys of one queue.
+
+    ========================  ======  ================================================================
+    thing                     type    holds
+    ========================  ======  ================================================================
+    tasks                     hash    id → record of every task that is not done
+    ready                     zset    id → priority and order in one score
+    ready_since               zset    id → µs since when it could run (reserved ones included)
+    delayed                   zset    id → due µs: enqueued for later, not yet passed by a worker
+    scheduled                 zset    id → due µs
+    reserved, running         zset    id → lease deadline µs
+    running_since             zset    id → start µs
+    dead                      zset    id → µs of burial
+    revoked                   hash    id → µs until which it is revoked, 0 for good
+    events                    stream  the durable events, one JSON object in field ``e``
+    meta                      hash    seq, order, epoch, last_seen, reap_after, last_check
+    lanes, lanes_used         hash, zset   producer lane → last number; lane → last use
+    requests                  hash    owner → its last reserve request
+    consumers                 hash    consumer id → its ``<µs> <workers> <JSON>``
+    periodic_runs             hash    ``<task>:due``, ``:next``, ``:success`` → µs
+    wake                      list    tokens that wake idle workers
+    ========================  ======  ================================================================
+    """
+
+    queue: str
+
+    def __post_init__(self) -> None:
+        checked_queue_name(self.queue)
+
+    def __getitem__(self, thing: str) -> str:
+        """The key of a thing of this queue, e.g. ``keys["tasks"]``."""
+        return f"limelight:{{{self.queue}}}:{thing}"
+
+    def result(self, task_id: str) -> str:
+        """The string key that holds the result of one task."""
+        return f"limelight:{{{self.queue}}}:result:{task_id}"
+
+    def snapshot(self, group: str) -> str:
+        """An exporter group's metric state and position, together in one key."""
+        return f"limelight:{{{self.queue}}}:snap:{group}"
+
+    @property
+    def cursors(self) -> str:
+        """Hash: reader name → its saved position (``<stream id> <seq> <Unix ms of the save>``)."""
+        return self["cursors"]
+
+    def channel(self, db: int) -> str:
+        """The pub/sub channel of live events; Redis' pub/sub ignores SELECT, so it names the database."""
+        return f"limelight:{{{self.queue}}}:channel:{db}"

@@ -1,0 +1,1 @@
+"""Where a queue's state lives, and the scripts that change it."""

@@ -1,0 +1,160 @@
+"""What storages exchange with their callers: plain shapes, no vendor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from limelight.lifecycle import Decision
+from limelight.tracecontext import new_span_id, new_trace_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """A task ready to be put on the queue.
+
+    Attributes:
+        id: UUID text.
+        name: Friendly task name.
+        body: The message, opaque to the storage.
+        retries, retry_delay, priority: As declared or asked for by the call.
+        execute_at: Unix seconds, None for at once.
+        delay: Seconds by Redis' clock, None for at once.
+        max_redeliveries: How many lost workers it may survive.
+        trace_id, span_id, trace_flags, trace_state: Of its enqueue span.
+        traced_at: Unix seconds when its trace began.
+        span_start_ns: When the client began to enqueue it, by its wall clock.
+        where: Fragment naming host, process, service and the enqueue span's parent.
+        periodic: Name of the periodic task that it is a run of, "" if none.
+    """
+
+    id: str
+    name: str
+    body: bytes
+    retries: int
+    retry_delay: float
+    priority: int
+    max_redeliveries: int
+    trace_id: str
+    span_id: str
+    trace_flags: int
+    trace_state: str
+    traced_at: float
+    span_start_ns: int
+    where: str
+    execute_at: float | None = None
+    delay: float | None = None
+    periodic: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to run or settle one task: its id and the owner's token."""
+
+    task_id: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handed:
+    """A task as handed to a worker.
+
+    Attributes:
+        lease: The right to it.
+        started: False: reserved only; it must be started, buried or released.
+        name: Friendly task name.
+        run: Which execution of the task this is, from 1.
+        attempt: Which attempt this is, from 1.
+        retries: Retries that remain.
+        retry_delay: Seconds before the next retry.
+        redeliveries: How many workers were lost running it.
+        trace_id, span_id: Of this run; empty until it is started.
+        trace_flags: The W3C trace flags.
+        traced_at: Unix seconds when the trace began.
+        started_at: Unix seconds by Redis' clock, 0 until it is started.
+        body: The message.
+    """
+
+    lease: Lease
+    started: bool
+    name: str
+    run: int
+    attempt: int
+    retries: int
+    retry_delay: float
+    redeliveries: int
+    trace_id: str
+    span_id: str
+    trace_flags: int
+    traced_at: float
+    started_at: float
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How one run closes.
+
+    Attributes:
+        lease: The right to settle it.
+        decision: What to tell and to do.
+        fragment: Further keys of the closing event, and of `dead` after it.
+        traceback: Traceback fragment, for the closing event alone.
+        result: What `Result.get` will read, b"" for nothing.
+        about: Task keys for the event that tells when Redis refuses it.
+    """
+
+    lease: Lease
+    decision: Decision
+    fragment: str
+    traceback: str
+    result: bytes
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """An event about no task, or about one whose state does not change."""
+
+    status: str
+    is_error: bool
+    source: str
+    fragment: str
+    stream_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """The answer to a reserve request.
+
+    Attributes:
+        tasks: What is the worker's now.
+        delayed: Tasks that wait for a worker to put them on the schedule.
+        ready: Tasks that are still ready.
+    """
+
+    tasks: tuple[Handed, ...]
+    delayed: int
+    ready: int
+
+
+class ReserveRequest:
+    """One request for tasks; sending the very same one again is answered with the same tasks.
+
+    Args:
+        owner: Of the worker; new per process start, never from Redis.
+        number: 1, 2, 3 … of this owner.
+        count: How many tasks at most.
+        lease_seconds: How long they are the owner's without renewal.
+        names: Tasks that may be started in the same trip.
+    """
+
+    def __init__(
+        self, owner: str, number: int, *, count: int, lease_seconds: float, names: Sequence[str]
+    ) -> None:
+        self.owner = owner
+        self.number = number
+        self.count = count
+        self.lease_seconds = lease_seconds
+        self.names = "\n" + "".join(f"{name}\n" for name in names) if names else ""
+        self.spans = [word for _ in range(count if names else 0) for word in (new_span_id(), new_trace_id())]

@@ -1,0 +1,269 @@
+"""One connection to Redis, owned by one thread, on which scripts run. Knows redis-py; nobody else talks to it so.
+
+redis-py's own command path repeats what may have been executed already and spends a third more time per call.
+A link never repeats: a command is *not sent* (`RedisUnavailable`), *refused* (`RedisRefused`) or *unknown*
+(`OutcomeUnknown`), and whoever asked knows by the script's guard what may be repeated.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.connection import AbstractConnection
+from redis.retry import Retry
+
+from limelight.errors import ConfigurationError, OutcomeUnknown, RedisRefused, RedisUnavailable
+from limelight.task import Receipt
+
+from .scripts import Script
+
+_CONNECT_SECONDS: Final = 3.0
+ANSWER_SECONDS: Final = 10.0
+"""How long a link waits for an answer; no blocking command may block for longer than half of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One script call: the script, its KEYS and its ARGV."""
+
+    script: Script
+    keys: Sequence[str]
+    args: Sequence[str | bytes | int | float]
+
+
+class Address:
+    """How to reach Redis, and how to speak of it without its password.
+
+    Args:
+        url: ``redis://``, ``rediss://`` or ``unix://``.
+        options: Passed to redis-py's connections (``host``, ``password``, ``ssl_ca_certs``, …).
+    """
+
+    def __init__(self, url: str | None, options: Mapping[str, Any]) -> None:
+        defaults = {
+            "socket_timeout": ANSWER_SECONDS,
+            "socket_connect_timeout": _CONNECT_SECONDS,
+            "protocol": 2,
+        }
+        chosen = {**defaults, **options, "retry": Retry(NoBackoff(), 0), "decode_responses": False}
+        try:
+            pool = redis.ConnectionPool.from_url(url, **chosen) if url else redis.ConnectionPool(**chosen)
+        except (ValueError, TypeError) as error:
+            raise ConfigurationError(
+                f"cannot use the Redis URL {hidden(url or '')!r}: {error}. "
+                "It looks like redis://localhost:6379/0, rediss://host:6379 or unix:///path/to/socket"
+            ) from None
+        self._pool = pool
+        self.db = int(pool.connection_kwargs.get("db") or 0)
+        self.shown = _shown(pool.connection_kwargs)
+
+    def connection(self) -> AbstractConnection:
+        """A new connection of redis-py, not connected yet, not of any pool."""
+        made: AbstractConnection = self._pool.connection_class(**self._pool.connection_kwargs)
+        return made
+
+    def client(self) -> redis.Redis:
+        """A redis-py client on its own pool, for reads and for pub/sub."""
+        return redis.Redis(connection_pool=self._pool)
+
+    def close(self) -> None:
+        """Close the client's pooled connections."""
+        self._pool.disconnect()
+
+
+def hidden(url: str) -> str:
+    """A URL as it may be shown: its password replaced by ``***``."""
+    try:
+        parts = urlsplit(url)
+        if parts.password is None:
+            return url
+        host = parts.netloc.rpartition("@")[2]
+        return parts._replace(netloc=f"{parts.username or ''}:***@{host}").geturl()
+    except ValueError:
+        return "(unreadable)"
+
+
+def _shown(options: Mapping[str, Any]) -> str:
+    if path := options.get("path"):
+        return f"unix://{path}"
+    return f"{options.get('host', 'localhost')}:{options.get('port', 6379)}/{options.get('db') or 0}"
+
+
+class Link:
+    """A pinned connection. Not for two threads at once; opens itself when first used, and again after a fault."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._connection: AbstractConnection | None = None
+        self._loaded: set[bytes] = set()
+        self._lanes: dict[str, Receipt] = {}
+
+    def receipt(self, kind: str) -> Receipt:
+        """The next number of this link's lane for one kind of script."""
+        last = self._lanes.get(kind) or Receipt(uuid.uuid4().hex, 0)
+        self._lanes[kind] = Receipt(last.lane, last.number + 1)
+        return self._lanes[kind]
+
+    def retire_lane(self, kind: str) -> None:
+        """Begin a new lane: a number of the old one may still be repeated, so none may follow it."""
+        self._lanes.pop(kind, None)
+
+    def call(self, call: Call) -> Any:
+        """Run one script. Raises RedisUnavailable, OutcomeUnknown or RedisRefused."""
+        (reply,) = self.pipeline([call])
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    def pipeline(self, calls: Sequence[Call]) -> list[Any]:
+        """Run scripts in one trip; each reply is an answer or a RedisRefused.
+
+        Raises:
+            RedisUnavailable: Nothing was sent.
+            OutcomeUnknown: Some of it may have been executed.
+        """
+        connection = self._ready([call.script for call in calls])
+        replies = self._exchange(connection, [_evalsha(call) for call in calls])
+        for at, reply in enumerate(replies):
+            if isinstance(reply, redis.exceptions.NoScriptError):  # SCRIPT FLUSH; it was not executed
+                self._loaded.clear()
+                replies[at] = self._exchange(self._ready([calls[at].script]), [_evalsha(calls[at])])[0]
+        return [self._answer(reply) for reply in replies]
+
+    def command(self, *words: str | bytes | int | float) -> Any:
+        """Run one plain command. Raises as `call`."""
+        (reply,) = self._exchange(self._ready([]), [words])
+        answer = self._answer(reply)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        """Close the connection; the link may be used again."""
+        if self._connection is not None:
+            self._connection.disconnect()
+        self._connection = None
+        self._loaded.clear()
+
+    def _ready(self, scripts: Sequence[Script]) -> AbstractConnection:
+        connection = self._connection or self._open()
+        missing = {script.sha: script for script in scripts if script.sha not in self._loaded}
+        if missing:
+            loads = [("SCRIPT", "LOAD", script.source) for script in missing.values()]
+            try:
+                replies = self._exchange(connection, loads)
+            except OutcomeUnknown as error:
+                raise RedisUnavailable(str(error)) from error  # nothing but texts were sent
+            for reply in replies:
+                if isinstance(reply, redis.exceptions.RedisError):
+                    raise self._answer(reply)
+            self._loaded.update(missing)
+        return connection
+
+    def _open(self) -> AbstractConnection:
+        connection = self._address.connection()
+        try:
+            connection.connect()
+        except redis.exceptions.AuthenticationError as error:
+            raise self._refused(error) from error
+        except (redis.exceptions.RedisError, OSError) as error:
+            raise RedisUnavailable(
+                f"cannot reach Redis at {self._address.shown}: {reason(error)}. Nothing was changed. Is it running?"
+            ) from error
+        self._connection = connection
+        return connection
+
+    def _exchange(self, connection: AbstractConnection, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        """Send commands, read an answer for each; errors that Redis answered with are returned, not raised."""
+        try:
+            connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+            return [self._read(connection) for _ in commands]
+        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError) as error:
+            self.close()
+            raise OutcomeUnknown(
+                f"the connection to Redis at {self._address.shown} broke before the answer came: {reason(error)}"
+            ) from error
+        except (
+            BaseException
+        ):  # KeyboardInterrupt between send and read: what comes next would be a wrong answer
+            self.close()
+            raise
+
+    @staticmethod
+    def _read(connection: AbstractConnection) -> Any:
+        try:
+            return connection.read_response()
+        except (redis.exceptions.AuthenticationError, redis.exceptions.BusyLoadingError) as error:
+            return error  # redis-py files these under ConnectionError, but they are answers
+        except redis.exceptions.ResponseError as error:
+            return error
+
+    def _answer(self, reply: Any) -> Any:
+        if isinstance(reply, redis.exceptions.BusyLoadingError):
+            self.close()
+            return RedisUnavailable(
+                f"Redis at {self._address.shown} is loading its data: {reply}. Try again soon."
+            )
+        if isinstance(reply, redis.exceptions.RedisError):
+            if isinstance(reply, redis.exceptions.ReadOnlyError | redis.exceptions.AuthenticationError):
+                self.close()  # a replica now, or not logged in: a new connection may fare better
+            return self._refused(reply)
+        return reply
+
+    def _refused(self, error: Exception) -> RedisRefused:
+        return RedisRefused(f"Redis at {self._address.shown} refused: {error}.{_advice(str(error))}")
+
+
+def _evalsha(call: Call) -> tuple[Any, ...]:
+    return ("EVALSHA", call.script.sha, len(call.keys), *call.keys, *call.args)
+
+
+def reason(error: BaseException) -> str:
+    """Why a connection failed, in a few words that hold no secret."""
+    text = str(error) or type(error).__name__
+    return text.rstrip(".")
+
+
+def _advice(text: str) -> str:
+    """What to do about an error that Redis answered with."""
+    for code, advice in _ADVICE.items():
+        if code in text:
+            return f" {advice}"
+    return ""
+
+
+_ADVICE: Final = {
+    "NOAUTH": "It wants a password: put it in the URL, redis://:password@host:6379/0.",
+    "Authentication required": "It wants a password: put it in the URL, redis://:password@host:6379/0.",
+    "WRONGPASS": "Name or password are wrong.",
+    "invalid username-password": "Name or password are wrong.",
+    "invalid password": "The password is wrong.",
+    "NOPERM": "The Redis user lacks a right; see docs/security.md for the rights each role needs.",
+    "OOM": "Redis is full: raise maxmemory, or let consumers catch up.",
+    "WRONGTYPE": "A key of this queue holds something else: is the name used by another application?",
+    "READONLY": "This is a replica: connect to the master.",
+}
+
+
+class ThreadLinks:
+    """One link per thread, and never one that came through a fork."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._local = threading.local()
+
+    def get(self) -> Link:
+        """The calling thread's link."""
+        held: tuple[int, Link] | None = getattr(self._local, "held", None)
+        if held is None or held[0] != os.getpid():
+            held = (os.getpid(), Link(self._address))
+            self._local.held = held
+        return held[1]

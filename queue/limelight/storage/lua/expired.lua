@@ -1,0 +1,27 @@
+-- Which leases are over, after the grace that follows a silence; and forget who is long gone.
+-- KEYS: reserved running meta consumers requests lanes lanes_used events
+-- ARGV: 6 lease µs, 7 how many at most, 8 µs that an event may stay on the stream ("0" for any time)
+-- Returns: ids, reserved ones first.
+local FORGOTTEN = 600000000  -- µs after its last heartbeat
+local lease = tonumber(ARGV[6])
+if grace(lease) then return {} end
+local ids = redis.call('ZRANGEBYSCORE', RESERVED, '-inf', whole(now - 1), 'LIMIT', 0, tonumber(ARGV[7]))
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', RUNNING, '-inf', whole(now - 1), 'LIMIT', 0, tonumber(ARGV[7]))) do
+  ids[#ids + 1] = id
+end
+for _, lane in ipairs(redis.call('ZRANGEBYSCORE', LANES_USED, '-inf', whole(now / 1000000 - 86400), 'LIMIT', 0, 1000)) do
+  redis.call('ZREM', LANES_USED, lane)
+  redis.call('HDEL', LANES, lane)
+end
+local heartbeats = redis.call('HGETALL', CONSUMERS)
+for at = 1, #heartbeats, 2 do
+  local seen, workers = string.match(heartbeats[at + 1], '^(%d+) (%d+) ')
+  if not seen or now - tonumber(seen) > FORGOTTEN then
+    redis.call('HDEL', CONSUMERS, heartbeats[at])
+    for worker = 0, tonumber(workers or '0') do redis.call('HDEL', REQUESTS, heartbeats[at] .. ':' .. worker) end
+  end
+end
+if ARGV[8] ~= '0' then
+  redis.call('XTRIM', EVENTS, 'MINID', '~', whole((now - tonumber(ARGV[8])) / 1000))
+end
+return ids

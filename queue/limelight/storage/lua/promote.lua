@@ -1,0 +1,17 @@
+-- T10  scheduled → ready, for what is due. Silent: `ready_at` is the time it was due.
+-- KEYS: scheduled tasks ready ready_since meta wake
+-- ARGV: 6 how many at most
+-- Returns: {how many, µs until the next is due or -1}
+local ids = redis.call('ZRANGEBYSCORE', SCHEDULED, '-inf', whole(now), 'LIMIT', 0, tonumber(ARGV[6]))
+for _, id in ipairs(ids) do
+  local due = tonumber(redis.call('ZSCORE', SCHEDULED, id))
+  local r, tail = load(id)
+  redis.call('ZREM', SCHEDULED, id)
+  if r then
+    r[SCORE] = next_score(r[PRIORITY])
+    to_ready(id, r, tail, due)
+  end
+end
+wake(#ids)
+local head = redis.call('ZRANGE', SCHEDULED, 0, 0, 'WITHSCORES')
+return {#ids, head[2] and whole(math.max(0, tonumber(head[2]) - now)) or '-1'}

@@ -1,0 +1,35 @@
+-- T11, T12  A lease is over: running → ready or dead (told as lost), reserved → ready (silently).
+-- KEYS: reserved running running_since tasks ready ready_since dead events meta wake result
+-- ARGV: 6 id, 7 lease µs, 8 result to store if this is its end ("" for none), 9 result's life in ms
+-- Returns: "returned", "redelivered", "dead", or 0 when the lease is not over (any more).
+local id, lease = ARGV[6], tonumber(ARGV[7])
+local deadline = redis.call('ZSCORE', RUNNING, id) or redis.call('ZSCORE', RESERVED, id)
+if not deadline or tonumber(deadline) >= now then return 0 end
+local r, tail = load(id)
+redis.call('ZREM', RUNNING, id)
+redis.call('ZREM', RESERVED, id)
+redis.call('ZREM', RUNNING_SINCE, id)
+if not r then return 0 end
+if r[STATE] ~= 'running' then
+  to_ready(id, r, tail, r[READY_AT])
+  wake(1)
+  return 'returned'
+end
+
+-- The run ends where its owner was last heard of.
+local why = ',"error_type":"limelight.worker_lost","error_message":"the worker stopped renewing its lease"'
+r[RAN] = r[RAN] + math.max(0, now - r[STARTED])
+tell('lost', true, 'reaper', about(r, tail) .. about_run(r) .. why
+  .. ',"traceback":"The worker that ran this task stopped renewing its lease; it was killed, or cut off from Redis."'
+  .. ',"span_end":"' .. whole(math.max(r[STARTED], tonumber(deadline) - lease)) .. '000","outcome":"lost"')
+r[REDELIVERIES], r[ATTEMPT] = r[REDELIVERIES] + 1, r[ATTEMPT] - 1
+if r[REDELIVERIES] > r[MAX_REDELIVERIES] then
+  to_dead(id, r, tail)
+  if ARGV[8] ~= '' then redis.pcall('SET', RESULT, ARGV[8], 'PX', ARGV[9]) end
+  tell('dead', false, 'reaper', about(r, tail) .. about_run(r) .. why .. about_end(r, 'dead'))
+  return 'dead'
+end
+to_ready(id, r, tail, now)
+wake(1)
+tell('redelivered', false, 'reaper', about(r, tail))
+return 'redelivered'

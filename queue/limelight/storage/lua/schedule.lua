@@ -1,0 +1,21 @@
+-- delayed → scheduled: a worker takes what was enqueued for later and puts it on the schedule.
+-- KEYS: delayed scheduled tasks ready ready_since events meta wake
+-- ARGV: 6 how many, 7 where (fragment)
+-- Returns: how many it took.
+local ready = 0
+local ids = redis.call('ZRANGE', DELAYED, 0, tonumber(ARGV[6]) - 1)
+for _, id in ipairs(ids) do
+  local r, tail = load(id)
+  redis.call('ZREM', DELAYED, id)
+  if r and r[EXECUTE] > now then
+    r[STATE] = 'scheduled'
+    save(id, r, tail)
+    redis.call('ZADD', SCHEDULED, whole(r[EXECUTE]), id)
+    tell('scheduled', false, 'worker', about(r, tail) .. ARGV[7])
+  elseif r then
+    to_ready(id, r, tail, r[EXECUTE])
+    ready = ready + 1
+  end
+end
+wake(ready)
+return #ids

@@ -1,0 +1,428 @@
+"""A queue's storage in Redis: each method is one transition (see ``lua/``), told and done in one write."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+import redis
+import redis.client
+
+from limelight.emitter import NO_TASK, RedisEventEmitter, Speaker, fragment
+from limelight.errors import ConfigurationError, OutcomeUnknown, RedisRefused, RedisUnavailable
+from limelight.keys import REGISTRY, QueueKeys
+from limelight.task import Receipt
+from limelight.tracecontext import new_span_id, new_trace_id
+
+from .base import Handed, Lease, Notice, Parcel, Reservation, ReserveRequest, Settlement
+from .link import Address, Call, ThreadLinks, reason
+from .scripts import SCRIPTS
+
+TRACE_AGE_SECONDS: Final = 3_600.0
+"""A run that starts later than this after its trace began opens a new trace, with a link."""
+
+_ANNOUNCE_SECONDS: Final = 3_600.0
+_SUBSCRIBE_SECONDS: Final = 5.0
+_decode_span: Final = msgspec.json.Decoder(dict[str, str]).decode
+log = logging.getLogger(__name__)
+
+
+class RedisStorage:
+    """One queue in Redis. Safe for many threads; each has its own connection.
+
+    Iterating yields the live events as dicts, from the moment the iterator is made::
+
+        for event in queue.storage:
+            ...
+
+    Args:
+        address: Where Redis is.
+        keys: The queue's keys.
+        emitter: What its events look like; None tells none.
+        speaker: Who we are in events.
+        patience_seconds: How long an enqueue may wait for a Redis that cannot be reached; 0: fail at once.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        keys: QueueKeys,
+        *,
+        emitter: RedisEventEmitter | None,
+        speaker: Callable[[], Speaker],
+        patience_seconds: float = 0.0,
+    ) -> None:
+        self.address = address
+        self.keys = keys
+        self.emitter = emitter
+        self._speaker = speaker
+        self._patience = patience_seconds
+        self._links = ThreadLinks(address)
+        self._announced = float("-inf")
+
+    # -- Producer ---------------------------------------------------------------------------------------
+    def new_receipt(self, kind: str) -> Receipt:
+        """A number under which an "enqueue" or a "tell" can be repeated, on this thread's lane."""
+        return self._links.get().receipt(kind)
+
+    def enqueue(self, parcels: Sequence[Parcel], receipt: Receipt) -> None:
+        """Put tasks on the queue, all or none (T1); under a receipt that was used before it is a repeat.
+
+        Raises:
+            RedisUnavailable: Redis cannot be reached; nothing was enqueued.
+            OutcomeUnknown: Its answer never came; the same call with the same receipt repeats it safely.
+            RedisRefused: Redis answered with an error; nothing was enqueued.
+            ConfigurationError: A task of that id is on the queue already.
+        """
+        self._announce_at_times()
+        args = [arg for parcel in parcels for arg in _item(parcel)]
+        call = self._call("enqueue", [receipt.lane, receipt.number, *args])
+        reply = self._repeat(call)
+        if isinstance(reply, bytes):
+            raise ConfigurationError(
+                f"a task with id {reply.decode()} is on queue {self.keys.queue!r} already"
+            )
+
+    def _repeat(self, call: Call) -> Any:
+        """Repeat by protocol: once at once after a lost answer, then as long as our patience lasts."""
+        link = self._links.get()
+        deadline = time.monotonic() + self._patience
+        unknown: OutcomeUnknown | None = None
+        while True:
+            try:
+                return link.call(call)
+            except OutcomeUnknown as error:
+                first, unknown = unknown is None, error
+                if first:
+                    continue
+            except RedisUnavailable:
+                if unknown is None and time.monotonic() >= deadline:
+                    raise
+            if time.monotonic() >= deadline:
+                link.retire_lane("enqueue")
+                raise unknown or OutcomeUnknown("no answer")
+            time.sleep(0.05)
+
+    def _announce_at_times(self) -> None:
+        if time.monotonic() - self._announced < _ANNOUNCE_SECONDS:
+            return
+        try:
+            self.announce()
+        except RedisRefused as error:
+            self._announced = time.monotonic()
+            log.warning("queue %s could not be announced to exporters: %s", self.keys.queue, error)
+        except OutcomeUnknown as error:
+            raise RedisUnavailable(str(error)) from error  # the task itself was not sent yet
+
+    def announce(self) -> None:
+        """Tell the registry that this queue exists, so that exporters find it."""
+        self._links.get().command("ZADD", REGISTRY, int(time.time()), self.keys.queue)
+        self._announced = time.monotonic()
+
+    def revoke(self, task_ids: Sequence[str], until: float | None = None) -> int:
+        """Mark tasks as revoked; they end when a worker pulls them.
+
+        Args:
+            task_ids: Which.
+            until: Unix seconds until which the mark holds; None for good.
+
+        Returns:
+            How many of them are on the queue and marked now.
+        """
+        mark = "0" if until is None else str(int(until * 1e6))
+        return int(self._links.get().call(self._call("revoke", [mark, *task_ids])))
+
+    def restore(self, task_ids: Sequence[str]) -> int:
+        """Take the mark of `revoke` away; returns how many had one."""
+        return int(self._links.get().call(self._call("revoke", ["", *task_ids])))
+
+    def is_revoked(self, task_id: str) -> bool:
+        """Whether a task would end as revoked if a worker pulled it now."""
+        mark = self._links.get().command("HGET", self.keys["revoked"], task_id)
+        return mark is not None and (mark == b"0" or int(mark) > time.time() * 1e6)
+
+    def result(self, task_id: str) -> bytes | None:
+        """The stored result, None if there is none (yet, or any more)."""
+        data: bytes | None = self._links.get().command("GET", self.keys.result(task_id))
+        return data
+
+    # -- Worker -----------------------------------------------------------------------------------------
+    def settle_and_reserve(
+        self,
+        settlements: Sequence[Settlement],
+        request: ReserveRequest | None,
+        *,
+        where: str,
+        result_ttl_ms: int,
+    ) -> tuple[list[bool | RedisRefused], Reservation | RedisRefused | None]:
+        """Close runs (T5 to T8) and ask for the next tasks (T2, T3), in one trip.
+
+        Returns, per settlement, True (settled), False (no longer ours; nothing was told) or what Redis
+        refused it with; and what was reserved, or what Redis refused the request with.
+
+        Raises RedisUnavailable or OutcomeUnknown: repeating the very same call is safe.
+        """
+        calls = [self._settle_call(settlement, result_ttl_ms) for settlement in settlements]
+        if request is not None:
+            calls.append(self._reserve_call(request, where))
+        replies = self._links.get().pipeline(calls)
+        for reply in replies:
+            if isinstance(reply, RedisUnavailable):
+                raise reply
+        reserved = replies.pop() if request is not None else None
+        settled = [reply if isinstance(reply, RedisRefused) else bool(reply[0]) for reply in replies]
+        return settled, _reservation(reserved) if isinstance(reserved, list) else reserved
+
+    def _settle_call(self, settlement: Settlement, result_ttl_ms: int) -> Call:
+        lease, decision = settlement.lease, settlement.decision
+        args = [
+            lease.task_id,
+            lease.token,
+            decision.status,
+            decision.outcome,
+            decision.fate,
+            settlement.fragment,
+            settlement.result,
+            result_ttl_ms,
+            _micros(decision.delay_seconds),
+            _number(decision.next_delay_seconds),
+            decision.end,
+            settlement.traceback,
+        ]
+        return self._call("settle", args, [self.keys.result(lease.task_id)])
+
+    def _reserve_call(self, request: ReserveRequest, where: str) -> Call:
+        return self._call(
+            "reserve",
+            [
+                request.owner,
+                request.number,
+                request.count,
+                _micros(request.lease_seconds),
+                request.names,
+                where,
+                _micros(TRACE_AGE_SECONDS),
+                *request.spans,
+            ],
+        )
+
+    def start(self, leases: Sequence[Lease], *, lease_seconds: float, where: str) -> list[Handed | None]:
+        """Begin runs of reserved tasks (T3); None where the task ended as revoked or is no longer ours."""
+        args: list[Any] = [_micros(lease_seconds), where, _micros(TRACE_AGE_SECONDS)]
+        for lease in leases:
+            args += [lease.task_id, lease.token, new_span_id(), new_trace_id()]
+        replies = self._links.get().call(self._call("start", args))
+        return [_handed(reply) if isinstance(reply, list) else None for reply in replies]
+
+    def bury(self, lease: Lease, *, reason_fragment: str, traceback_fragment: str, where: str) -> bool:
+        """Put a reserved task that nobody can run into the dead letters (T15)."""
+        args = [lease.task_id, lease.token, reason_fragment, traceback_fragment, where]
+        return bool(self._links.get().call(self._call("bury", args)))
+
+    def release(self, leases: Sequence[Lease]) -> int:
+        """Give reserved tasks back to their old place (T4); returns how many were still ours."""
+        args = [word for lease in leases for word in (lease.task_id, lease.token)]
+        return int(self._links.get().call(self._call("release", args)))
+
+    def wait_for_work(self, seconds: float) -> None:
+        """Return when a task may have become ready, or after `seconds` (at most 5)."""
+        self._links.get().command("BLPOP", self.keys["wake"], min(seconds, 5.0))
+
+    # -- Consumer ---------------------------------------------------------------------------------------
+    def schedule_delayed(self, count: int, where: str) -> int:
+        """Put tasks that were enqueued for later on the schedule, and tell it; returns how many."""
+        return int(self._links.get().call(self._call("schedule", [count, where])))
+
+    def promote(self, count: int) -> tuple[int, float | None]:
+        """Make due tasks ready (T10); returns how many, and seconds until the next is due."""
+        promoted, next_due = self._links.get().call(self._call("promote", [count]))
+        return int(promoted), None if next_due == b"-1" else int(next_due) / 1e6
+
+    def renew(
+        self, leases: Sequence[Lease], *, lease_seconds: float, consumer: str, heartbeat: str
+    ) -> set[str]:
+        """Prolong leases and note the heartbeat (T9); returns the ids that are still ours."""
+        args: list[Any] = [_micros(lease_seconds), consumer, heartbeat]
+        args += [word for lease in leases for word in (lease.task_id, lease.token)]
+        return {task_id.decode() for task_id in self._links.get().call(self._call("renew", args))}
+
+    def expired(self, *, lease_seconds: float, count: int) -> list[str]:
+        """Ids of tasks whose lease is over; also forgets lanes, consumers and events that are too old."""
+        age = self.emitter.max_age_seconds if self.emitter else 0.0
+        args = [_micros(lease_seconds), count, _micros(age)]
+        return [task_id.decode() for task_id in self._links.get().call(self._call("expired", args))]
+
+    def reap(self, task_id: str, *, lease_seconds: float, result: bytes, result_ttl_ms: int) -> str | None:
+        """Take a task from an owner that is gone (T11, T12): "returned", "redelivered", "dead", or None."""
+        args = [task_id, _micros(lease_seconds), result, result_ttl_ms]
+        reply = self._links.get().call(self._call("reap", args, [self.keys.result(task_id)]))
+        return reply.decode() if isinstance(reply, bytes) else None
+
+    def check_periodic(self, where: str) -> tuple[bool, float]:
+        """Tell `checking-periodic` if nobody did this minute; returns whether we did, and Redis' Unix seconds."""
+        told, now = self._links.get().call(self._call("check", [NO_TASK + where]))
+        return bool(told), int(now) / 1e6
+
+    def watch_periodic(self, next_due: Mapping[str, float]) -> dict[str, float]:
+        """Note periodic tasks and their next due times; returns the last due time of each (Unix seconds)."""
+        args = [word for name, due in next_due.items() for word in (name, _micros(due))]
+        replies = self._links.get().call(self._call("watch", args))
+        return {name: int(last) / 1e6 for name, last in zip(next_due, replies, strict=True)}
+
+    def fire(self, parcel: Parcel, *, due: float, next_due: float, where: str) -> bool:
+        """Enqueue one run of a periodic task, once per due time (T16); False if that was done already."""
+        args = [parcel.periodic, _micros(due), _micros(next_due), where, *_item(parcel)]
+        return bool(self._links.get().call(self._call("fire", args)))
+
+    def tell(self, notices: Sequence[Notice], receipt: Receipt) -> None:
+        """Append events that go with no change of state.
+
+        Raises OutcomeUnknown; repeating it with the same receipt tells nothing twice.
+        """
+        if self.emitter is None:
+            return
+        args: list[Any] = [receipt.lane, receipt.number]
+        for notice in notices:
+            args += [
+                notice.status,
+                int(notice.is_error),
+                notice.source,
+                notice.fragment,
+                int(notice.stream_only),
+            ]
+        self._links.get().call(self._call("emit", args))
+
+    def leave(self, consumer: str, owners: Sequence[str]) -> None:
+        """Forget a consumer that stopped cleanly."""
+        self._links.get().call(self._call("leave", [consumer, *owners]))
+
+    # -- Listeners --------------------------------------------------------------------------------------
+    @property
+    def channel(self) -> str:
+        """The pub/sub channel of this queue's live events, "" if there is none."""
+        if self.emitter is None:
+            return ""
+        return self.keys.channel(self.address.db) if self.emitter.channel is None else self.emitter.channel
+
+    def listener(self) -> redis.client.PubSub:
+        """A redis-py PubSub that is subscribed already; ``message["data"]`` is an event's JSON.
+
+        Raises ConfigurationError for a queue that publishes no events, RedisUnavailable if Redis is away.
+        """
+        if not self.channel:
+            raise ConfigurationError(f"queue {self.keys.queue!r} publishes no events (events=False)")
+        pubsub: redis.client.PubSub = self.address.client().pubsub()
+        try:
+            pubsub.subscribe(self.channel)
+            confirmed = pubsub.get_message(timeout=_SUBSCRIBE_SECONDS)
+        except (redis.exceptions.RedisError, OSError) as error:
+            raise RedisUnavailable(
+                f"cannot listen to events at {self.address.shown}: {reason(error)}"
+            ) from error
+        if not confirmed or confirmed["type"] != "subscribe":
+            raise RedisUnavailable(f"Redis at {self.address.shown} did not confirm the subscription in time")
+        pubsub.ignore_subscribe_messages = True  # a reconnect subscribes again; listeners see events only
+        return pubsub
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return _events(self.listener(), self.listener)
+
+    def close(self) -> None:
+        """Close this thread's connection and the pooled ones."""
+        self._links.get().close()
+        self.address.close()
+
+    def _call(self, script: str, args: Sequence[Any], extra_keys: Sequence[str] = ()) -> Call:
+        cap = self.emitter.max_events if self.emitter else 0
+        head = ("0", self.keys.queue, self.channel, cap, self._speaker().id)
+        return Call(SCRIPTS[script], SCRIPTS[script].keys(self.keys, extra_keys), (*head, *args))
+
+
+def _events(
+    pubsub: redis.client.PubSub, subscribe_again: Callable[[], redis.client.PubSub]
+) -> Iterator[dict[str, Any]]:
+    while True:
+        try:
+            for message in pubsub.listen():
+                yield msgspec.json.decode(message["data"])
+        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
+            pubsub = _patiently(subscribe_again)
+
+
+def _patiently(subscribe: Callable[[], redis.client.PubSub]) -> redis.client.PubSub:
+    while True:
+        try:
+            return subscribe()
+        except RedisUnavailable:
+            time.sleep(0.5)
+
+
+def _micros(seconds: float) -> str:
+    return str(round(seconds * 1e6))
+
+
+def _number(seconds: float) -> str:
+    """A number as JSON has it, without an exponent or a needless fraction."""
+    return str(int(seconds)) if float(seconds).is_integer() else format(seconds, ".6f").rstrip("0")
+
+
+def _item(parcel: Parcel) -> tuple[Any, ...]:
+    """The 17 arguments of one task; see ``lua/_enqueue.lua``."""
+    state = fragment({"trace_state": parcel.trace_state or None})
+    span = fragment(
+        {
+            "trace_id": parcel.trace_id,
+            "span_id": parcel.span_id,
+            "trace_flags": parcel.trace_flags,
+            "span_start": str(parcel.span_start_ns),
+        }
+    )
+    return (
+        parcel.id,
+        parcel.name,
+        fragment({"id": parcel.id, "task": parcel.name}),
+        parcel.body,
+        parcel.retries,
+        _number(parcel.retry_delay),
+        "" if parcel.execute_at is None else _micros(parcel.execute_at),
+        "" if parcel.delay is None else _micros(parcel.delay),
+        parcel.priority,
+        parcel.max_redeliveries,
+        parcel.trace_id,
+        parcel.span_id,
+        parcel.trace_flags,
+        state,
+        _micros(parcel.traced_at),
+        f"{parcel.span_start_ns // 1000:016d}{span}{state}{parcel.where}",
+        parcel.periodic,
+    )
+
+
+def _reservation(reply: list[Any]) -> Reservation:
+    delayed, ready, *tasks = reply
+    return Reservation(tuple(_handed(task) for task in tasks), int(delayed), int(ready))
+
+
+def _handed(reply: list[Any]) -> Handed:
+    task_id, token, verdict, name, run, attempt, retries, delay, redeliveries, span, *rest = reply
+    flags, traced, started, body = rest
+    ids = _decode_span(span) if span else {}
+    return Handed(
+        lease=Lease(task_id.decode(), token.decode()),
+        started=verdict == b"started",
+        name=name.decode(),
+        run=int(run),
+        attempt=int(attempt),
+        retries=int(retries),
+        retry_delay=float(delay),
+        redeliveries=int(redeliveries),
+        trace_id=ids.get("trace_id", ""),
+        span_id=ids.get("span_id", ""),
+        trace_flags=int(flags),
+        traced_at=int(traced) / 1e6,
+        started_at=int(started) / 1e6,
+        body=body,
+    )

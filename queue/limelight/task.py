@@ -1,0 +1,180 @@
+"""What a user declares (`TaskOptions`), what they enqueue (`Task`), and the registry between the two."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from .crontab import Schedule
+from .errors import ConfigurationError, UnknownTask
+
+PRIORITY_LIMIT: Final = 4_095
+_NAME_LIMIT: Final = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskOptions:
+    """How a task is to be treated, as declared by its decorator.
+
+    Attributes:
+        name: Friendly name: in messages, events and labels; unique in its queue.
+        retries: How often a failed run is tried again.
+        retry_delay: Seconds before the first retry.
+        retry_backoff: Each further retry multiplies the delay by this; 0 leaves it constant.
+        priority: Higher runs first, −4095 to 4095.
+    """
+
+    name: str
+    retries: int = 0
+    retry_delay: float = 0.0
+    retry_backoff: float = 0.0
+    priority: int = 0
+
+    def __post_init__(self) -> None:
+        faults = [
+            *(
+                []
+                if 0 < len(self.name) <= _NAME_LIMIT and self.name.isprintable()
+                else ["name must be printable"]
+            ),
+            *([] if _is_count(self.retries) else ["retries must be a whole number from 0"]),
+            *([] if _is_seconds(self.retry_delay) else ["retry_delay must be seconds from 0"]),
+            *([] if _is_seconds(self.retry_backoff) else ["retry_backoff must be a number from 0"]),
+            *([] if abs(self.priority) <= PRIORITY_LIMIT else [f"priority must be within ±{PRIORITY_LIMIT}"]),
+        ]
+        if faults:
+            raise ConfigurationError(f"task {self.name!r}: {'; '.join(faults)}")
+
+
+def _is_count(value: int) -> bool:
+    return isinstance(value, int) and value >= 0
+
+
+def _is_seconds(value: float) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and value >= 0
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The number under which an enqueue was sent; sending it again does nothing a second time."""
+
+    lane: str
+    number: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Task:
+    """One call of a task that can be enqueued.
+
+    Attributes:
+        options: Treatment of this very call: the declaration, changed by what the call asks for.
+        args, kwargs: What the function gets.
+        id: UUID text.
+        execute_at: Unix seconds before which it must not run; None for at once.
+        delay: Seconds from the moment Redis gets it; None for at once. Not together with `execute_at`.
+        receipt: Set by an enqueue whose answer never came, so that it can be repeated safely.
+    """
+
+    options: TaskOptions
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    execute_at: float | None = None
+    delay: float | None = None
+    receipt: Receipt | None = None
+
+    @property
+    def name(self) -> str:
+        """The task's friendly name."""
+        return self.options.name
+
+
+def as_seconds(delay: float | dt.timedelta) -> float:
+    """Seconds of a delay given as a number or a timedelta; raises ConfigurationError when it is neither."""
+    seconds = delay.total_seconds() if isinstance(delay, dt.timedelta) else delay
+    if not isinstance(seconds, int | float) or not math.isfinite(seconds):
+        raise ConfigurationError(f"delay must be seconds or a timedelta, not {delay!r}")
+    return max(0.0, float(seconds))
+
+
+def as_timestamp(eta: dt.datetime) -> float:
+    """Unix seconds of an ETA; a naive one is in the server's local time, as in Huey."""
+    if not isinstance(eta, dt.datetime):
+        raise ConfigurationError(f"eta must be a datetime, not {eta!r}")
+    return eta.timestamp()
+
+
+def checked_id(task_id: str | uuid.UUID | None) -> str:
+    """A task id as UUID text: the one given, checked, or a new one."""
+    if task_id is None:
+        return str(uuid.uuid4())
+    try:
+        return str(uuid.UUID(str(task_id)))
+    except ValueError:
+        raise ConfigurationError(f"task id {task_id!r} is no UUID") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A declared task: its options, its function, and when it runs by itself (periodic tasks)."""
+
+    options: TaskOptions
+    func: Callable[..., Any]
+    schedule: Schedule | None = None
+
+
+class Registry:
+    """The tasks of one queue, by name."""
+
+    def __init__(self, queue: str) -> None:
+        self._queue = queue
+        self._tasks: dict[str, Registered] = {}
+
+    def add(self, task: Registered) -> None:
+        """Register; raises ConfigurationError if another function has the name."""
+        name = task.options.name
+        other = self._tasks.get(name)
+        if other is not None and _place(other.func) != _place(task.func):
+            raise ConfigurationError(
+                f"queue {self._queue!r} has a task {name!r} already ({_place(other.func)}): "
+                f"give {_place(task.func)} another one with name=…"
+            )
+        self._tasks[name] = task
+
+    def remove(self, name: str) -> bool:
+        """Forget a task; False if there was none of that name."""
+        return self._tasks.pop(name, None) is not None
+
+    def __getitem__(self, name: str) -> Registered:
+        task = self._tasks.get(name)
+        if task is None:
+            known = ", ".join(sorted(self._tasks)) or "none"
+            raise UnknownTask(
+                f"no task named {name!r} is registered on queue {self._queue!r} in this process. Known: {known}. "
+                "Is the module that declares it imported by the consumer?"
+            )
+        return task
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._tasks
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._tasks))
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    @property
+    def periodic(self) -> Mapping[str, tuple[Registered, Schedule]]:
+        """The tasks that run by themselves."""
+        return {
+            name: (task, task.schedule) for name, task in self._tasks.items() if task.schedule is not None
+        }
+
+
+def _place(func: Callable[..., Any]) -> str:
+    return f"{func.__module__}.{func.__qualname__}"
