@@ -139,14 +139,17 @@ class EmbeddedRedis:
         words = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
         self._owner = os.getpid()
         atexit.register(self.stop)
-        self._process = subprocess.Popen(  # noqa: S603 - a server that was asked for
-            bound_to_parent([str(self.binary), *words, *self._options]),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env={**os.environ, "LC_ALL": "C"},  # Redis 7 ends at once where the locale is not installed
-        )
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - a server that was asked for
+                bound_to_parent([str(self.binary), *words, *self._options]),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, "LC_ALL": "C"},  # Redis 7 ends at once where the locale is not installed
+            )
+        except OSError as error:
+            raise ConfigurationError(f"{self.binary} cannot be run: {error}") from error
 
     def _folder(self) -> Path:
         if self._persist_dir:
@@ -274,4 +277,4 @@ def _tail(log: IO[bytes]) -> str:
     """Return the last lines that the server wrote, on one line."""
     log.seek(0)
     lines = log.read().decode("utf-8", "replace").split("\n")
-    return " / ".join(line.strip() for line in lines[-6:] if line.strip()) or "it said nothing"
+    return " / ".join(line.strip() for line in lines[-4:] if line.strip()) or "it said nothing"

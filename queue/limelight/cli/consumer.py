@@ -8,7 +8,6 @@ import sys
 import threading
 from pathlib import Path
 from types import FrameType
-from typing import Final
 
 import rich_click as click
 
@@ -20,19 +19,8 @@ from .target import find_queue
 
 log = logging.getLogger("limelight.consumer")
 
-EXAMPLES: Final = """
-\b
-Examples:
-  limelight consumer app.tasks:queue
-  limelight consumer app.tasks:queue --workers 16 --log-level debug
-  LIMELIGHT_WORKERS=16 limelight consumer app.tasks.queue
 
-Stop it with SIGTERM or Ctrl-C: running tasks may end, for --shutdown-timeout seconds; then they go back
-to the queue. A second signal hands them back at once.
-"""
-
-
-@click.command(epilog=EXAMPLES)
+@click.command
 @click.argument("target", metavar="MODULE:QUEUE")
 @click.option(
     "-w",
@@ -88,12 +76,21 @@ def consumer(
     path: Path | None,
     log_level: str,
 ) -> None:
-    r"""Run the tasks of the queue that MODULE:QUEUE names.
+    """Run the tasks of the queue that MODULE:QUEUE names.
 
     \b
     app.tasks:queue   the variable `queue` of the module `app.tasks`, looked for in the current folder
     app.tasks.queue   the same
-    """
+
+    Stop it with SIGTERM or Ctrl-C: running tasks may end, for --shutdown-timeout seconds; then they go
+    back to the queue. A second signal hands them back at once.
+
+    \b
+    Examples:
+    limelight consumer app.tasks:queue
+    limelight consumer app.tasks:queue --workers 16 --log-level debug
+    LIMELIGHT_WORKERS=16 limelight consumer app.tasks.queue
+    """  # noqa: D301 - \b keeps the lines apart
     logging.basicConfig(
         level=log_level.upper(),
         stream=sys.stderr,
@@ -130,8 +127,8 @@ def _check_redis(queue: RedisQueue) -> None:
     """Refuse to start where no waiting could help (wrong password); a Redis that is merely away is waited for."""
     try:
         queue.storage.announce()
-    except (RedisUnavailable, OutcomeUnknown) as error:
-        log.error("%s I go on trying.", error)
+    except (RedisUnavailable, OutcomeUnknown):
+        log.debug("Redis is away; the workers say so and wait for it")
 
 
 class Signals:

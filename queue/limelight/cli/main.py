@@ -68,13 +68,13 @@ def _explains(entry: EntryPoint, missing: str) -> click.Command:
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("limelight"), "-V", "--version", prog_name="limelight")
 def limelight() -> None:
-    r"""A Redis task queue whose every task is in the light.
+    """A Redis task queue whose every task is in the light.
 
     \b
     Start here:   limelight demo
     Run tasks:    limelight consumer app.tasks:queue
     Watch them:   limelight exporter
-    """
+    """  # noqa: D301 - \b keeps the lines apart
 
 
 def main() -> None:

@@ -68,6 +68,9 @@ class Consumer:
         self._impatient = threading.Event()
         self._holdings = Holdings(lease_seconds)
         self._reporter = Reporter(queue.storage)
+        self._scheduler = Scheduler(
+            queue, reporter=self._reporter, stopping=self._stopping, interval_seconds=scheduler_interval
+        )
         self._workers = [
             Worker(
                 queue,
@@ -75,14 +78,12 @@ class Consumer:
                 number=number,
                 holdings=self._holdings,
                 reporter=self._reporter,
+                on_scheduled=self._scheduler.nudge,
                 stopping=self._stopping,
                 lease_seconds=lease_seconds,
             )
             for number in range(1, workers + 1)
         ]
-        self._scheduler = Scheduler(
-            queue, reporter=self._reporter, stopping=self._stopping, interval_seconds=scheduler_interval
-        )
         self._reaper = Reaper(queue, stopping=self._stopping, lease_seconds=lease_seconds)
         self._heartbeat = Heartbeat(
             queue,
@@ -130,9 +131,11 @@ class Consumer:
         if not graceful:
             self.hand_back_now()
         self._stopping.set()
+        self._scheduler.nudge()
         deadline = time.monotonic() + self._shutdown_timeout
         for worker in self._workers:
             while worker.is_alive() and not self._impatient.is_set() and time.monotonic() < deadline:
+                self.queue.storage.end_waits()
                 worker.join(min(0.1, max(0.0, deadline - time.monotonic())))
         left = self._holdings.all()
         if left:

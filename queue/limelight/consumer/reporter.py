@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
@@ -34,6 +35,23 @@ class Reporter:
         self._sending = threading.Lock()
         self._dropped = 0
         self._unanswered: tuple[list[Notice], Receipt] | None = None
+        self._down_since: float | None = None
+
+    def redis_is_down(self, error: Exception) -> None:
+        """Log an outage: one line when it begins, however many threads notice."""
+        with self._lock:
+            first, self._down_since = self._down_since is None, self._down_since or time.monotonic()
+        if first:
+            log.error("%s Tasks wait; I go on trying.", error)
+
+    def redis_is_up(self) -> None:
+        """Log the end of an outage, if there was one."""
+        if self._down_since is None:
+            return
+        with self._lock:
+            since, self._down_since = self._down_since, None
+        if since is not None:
+            log.info("Redis is back after %.1f s", time.monotonic() - since)
 
     def add(self, *notices: Notice) -> None:
         """Take notices; never blocks, never fails."""

@@ -12,7 +12,7 @@ from typing import Final
 from limelight import events
 from limelight.crontab import Schedule
 from limelight.emitter import NO_TASK, about_task, failure, fragment
-from limelight.errors import CannotCarry, LimelightError, OutcomeUnknown, RedisUnavailable
+from limelight.errors import LimelightError, OutcomeUnknown, RedisUnavailable
 from limelight.storage.base import Notice
 from limelight.task import Registered, Task
 from limelight.task_queue import RedisQueue
@@ -45,6 +45,11 @@ class Scheduler(threading.Thread):
         self._interval = interval_seconds
         self._where = queue.speaker.where
         self._minute = -1
+        self._nudged = threading.Event()
+
+    def nudge(self) -> None:
+        """Look at once: something was put on the schedule, or it is time to stop."""
+        self._nudged.set()
 
     def run(self) -> None:
         """Look until told to stop; no fault ends the thread."""
@@ -59,7 +64,8 @@ class Scheduler(threading.Thread):
             except Exception as error:
                 log.exception("scheduler: could not enqueue what is due")
                 self._report(events.EVENT_ERROR_ENQUEUEING, error, NO_TASK)
-            self._stopping.wait(pause)
+            self._nudged.wait(pause)
+            self._nudged.clear()
 
     def _promote(self) -> float:
         """Make due tasks ready; returns seconds until the next look is useful."""
@@ -87,8 +93,6 @@ class Scheduler(threading.Thread):
         try:
             parcel = self._queue.parcel(task, periodic=task.name)
             self._storage.fire(parcel, due=due, next_due=next_due, where=self._where)
-        except CannotCarry:
-            raise
         except (RedisUnavailable, OutcomeUnknown):
             raise
         except LimelightError as error:

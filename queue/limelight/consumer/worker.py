@@ -7,7 +7,7 @@ import random
 import threading
 import time
 import traceback as tb
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from limelight import events, execution, wire
@@ -45,6 +45,7 @@ class Worker(threading.Thread):
         number: From 1, for its name.
         holdings: Where what it runs is noted, so that leases are renewed.
         reporter: Takes the events that go with no change of state.
+        on_scheduled: Called when something was put on the schedule.
         stopping: Set when no new task shall begin.
         lease_seconds: How long a task is ours without renewal.
     """
@@ -57,6 +58,7 @@ class Worker(threading.Thread):
         number: int,
         holdings: Holdings,
         reporter: Reporter,
+        on_scheduled: Callable[[], None],
         stopping: threading.Event,
         lease_seconds: float,
     ) -> None:
@@ -66,6 +68,7 @@ class Worker(threading.Thread):
         self._storage = queue.storage
         self._holdings = holdings
         self._reporter = reporter
+        self._on_scheduled = on_scheduled
         self._stopping = stopping
         self._lease_seconds = lease_seconds
         self._where = queue.speaker.worker(self.name)
@@ -91,6 +94,7 @@ class Worker(threading.Thread):
             return []
         if reservation.delayed:
             self._storage.schedule_delayed(_SCHEDULE_BATCH, self._where)
+            self._on_scheduled()
         if not reservation.tasks and not reservation.delayed:
             self._wait()
         return [
@@ -116,6 +120,7 @@ class Worker(threading.Thread):
                 self._pause(delay)
                 delay = min(delay * 2, _BACK_OFF_SECONDS[1])
                 continue
+            self._reporter.redis_is_up()
             self._note_settled(pending, settled)
             if isinstance(reserved, RedisRefused):
                 self._report_outage(reserved, dequeueing=True)
@@ -141,6 +146,8 @@ class Worker(threading.Thread):
             self._holdings.drop(settlement.lease)
             if isinstance(reply, RedisRefused):
                 self._report_refused(settlement, reply)
+            elif settlement.decision.delay_seconds > 0:
+                self._on_scheduled()
             elif not reply:
                 log.debug("task %s was settled before, or is not ours any more", settlement.lease.task_id)
 
@@ -208,7 +215,7 @@ class Worker(threading.Thread):
         self._reporter.add(Notice(status, True, "worker", about + self._where + fragment(keys)))
 
     def _report_outage(self, error: LimelightError, *, dequeueing: bool) -> None:
-        log.error("%s: %s", self.name, error)
+        self._reporter.redis_is_down(error)
         self._report(events.EVENT_ERROR_DEQUEUEING if dequeueing else events.EVENT_ERROR_INTERNAL, error)
 
     def _report_refused(self, settlement: Settlement, error: RedisRefused) -> None:

@@ -7,7 +7,10 @@ A link never repeats: a command is *not sent* (`RedisUnavailable`), *refused* (`
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import socket
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
@@ -103,6 +106,7 @@ class Link:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._connection: AbstractConnection | None = None
+        self._interrupted = False
         self._loaded: set[bytes] = set()
         self._lanes: dict[str, Receipt] = {}
 
@@ -146,8 +150,22 @@ class Link:
             raise answer
         return answer
 
+    def interrupt(self) -> None:
+        """From another thread: end a blocking command; its thread gets OutcomeUnknown."""
+        sock: socket.socket | None = getattr(self._connection, "_sock", None)
+        if sock is not None:
+            self._interrupted = True
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def close_if_interrupted(self) -> None:
+        """After an `interrupt` that came when the command was answered already: the next use opens anew."""
+        if self._interrupted:
+            self.close()
+
     def close(self) -> None:
         """Close the connection; the link may be used again."""
+        self._interrupted = False
         if self._connection is not None:
             self._connection.disconnect()
         self._connection = None
@@ -176,7 +194,7 @@ class Link:
             raise self._refused(error) from error
         except (redis.exceptions.RedisError, OSError) as error:
             raise RedisUnavailable(
-                f"cannot reach Redis at {self._address.shown}: {reason(error)}. Nothing was changed. Is it running?"
+                f"cannot reach Redis at {self._address.shown}: {reason(error)}. Is it running there?"
             ) from error
         self._connection = connection
         return connection
@@ -229,7 +247,8 @@ def _evalsha(call: Call) -> tuple[Any, ...]:
 def reason(error: BaseException) -> str:
     """Why a connection failed, in a few words that hold no secret."""
     text = str(error) or type(error).__name__
-    return text.rstrip(".")
+    plain = re.sub(r"^Error (-?\d+ )?(while )?connecting to \S+\. ", "", text).rstrip(".")
+    return plain[:1].lower() + plain[1:]
 
 
 def _advice(text: str) -> str:
@@ -246,7 +265,8 @@ _ADVICE: Final = {
     "WRONGPASS": "Name or password are wrong.",
     "invalid username-password": "Name or password are wrong.",
     "invalid password": "The password is wrong.",
-    "NOPERM": "The Redis user lacks a right; see docs/security.md for the rights each role needs.",
+    "NOPERM": "The Redis user lacks a right; it needs scripts and all keys limelight:*.",
+    "user executing the script": "The Redis user lacks a right; it needs scripts and all keys limelight:*.",
     "OOM": "Redis is full: raise maxmemory, or let consumers catch up.",
     "WRONGTYPE": "A key of this queue holds something else: is the name used by another application?",
     "READONLY": "This is a replica: connect to the master.",

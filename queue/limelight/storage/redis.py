@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -18,7 +19,7 @@ from limelight.task import Receipt
 from limelight.tracecontext import new_span_id, new_trace_id
 
 from .base import Handed, Lease, Notice, Parcel, Reservation, ReserveRequest, Settlement
-from .link import Address, Call, ThreadLinks, reason
+from .link import Address, Call, Link, ThreadLinks, reason
 from .scripts import SCRIPTS
 
 TRACE_AGE_SECONDS: Final = 3_600.0
@@ -61,6 +62,8 @@ class RedisStorage:
         self._speaker = speaker
         self._patience = patience_seconds
         self._links = ThreadLinks(address)
+        self._waiting: set[Link] = set()
+        self._wait_lock = threading.Lock()
         self._announced = float("-inf")
 
     # -- Producer ---------------------------------------------------------------------------------------
@@ -229,7 +232,21 @@ class RedisStorage:
 
     def wait_for_work(self, seconds: float) -> None:
         """Return when a task may have become ready, or after `seconds` (at most 5)."""
-        self._links.get().command("BLPOP", self.keys["wake"], min(seconds, 5.0))
+        link = self._links.get()
+        with self._wait_lock:
+            self._waiting.add(link)
+        try:
+            link.command("BLPOP", self.keys["wake"], min(seconds, 5.0))
+        finally:
+            with self._wait_lock:
+                self._waiting.discard(link)
+                link.close_if_interrupted()
+
+    def end_waits(self) -> None:
+        """Have every thread that is in `wait_for_work` return at once."""
+        with self._wait_lock:
+            for link in self._waiting:
+                link.interrupt()
 
     # -- Consumer ---------------------------------------------------------------------------------------
     def schedule_delayed(self, count: int, where: str) -> int:

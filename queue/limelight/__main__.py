@@ -1,0 +1,5 @@
+"""`python -m limelight` is `limelight`."""
+
+from .cli.main import main
+
+main()
