@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 import redis
@@ -14,29 +14,10 @@ from missing import missing, needed
 from otlp import OtlpReceiver
 from proxy import FaultyProxy
 from servers import Prometheus
+from starters import OwnRedis, StartPrometheus
 
 from limelight.embedded import EmbeddedRedis, find_binary, wheel_binary
 from limelight.errors import ConfigurationError
-
-
-class OwnRedis(Protocol):
-    """Starts a Redis that this test alone uses; see ``EmbeddedRedis`` for the arguments."""
-
-    def __call__(
-        self,
-        *,
-        binary: str | Path | None = None,
-        persist_dir: Path | None = None,
-        options: Sequence[str] = (),
-    ) -> EmbeddedRedis: ...
-
-
-class StartPrometheus(Protocol):
-    """Starts a Prometheus that scrapes the targets (``host:port``) each second."""
-
-    def __call__(
-        self, *targets: str, rules: Sequence[Path] = (), metrics_path: str = "/metrics"
-    ) -> Prometheus: ...
 
 
 @pytest.fixture(scope="session")

@@ -142,6 +142,20 @@ class Link:
                 replies[at] = self._exchange(self._ready([calls[at].script]), [_evalsha(calls[at])])[0]
         return [self._answer(reply) for reply in replies]
 
+    def idempotent(self, call: Call) -> Any:
+        """Run a script that may be run again: repeated once if the answer is lost. Raises as `call`."""
+        try:
+            return self.call(call)
+        except OutcomeUnknown:
+            return self.call(call)
+
+    def read(self, *words: str | bytes | int | float) -> Any:
+        """Run one plain command that may be run again: repeated once if the answer is lost. Raises as `call`."""
+        try:
+            return self.command(*words)
+        except OutcomeUnknown:
+            return self.command(*words)
+
     def command(self, *words: str | bytes | int | float) -> Any:
         """Run one plain command. Raises as `call`."""
         (reply,) = self._exchange(self._ready([]), [words])
@@ -267,7 +281,7 @@ _ADVICE: Final = {
     "invalid password": "The password is wrong.",
     "NOPERM": "The Redis user lacks a right; it needs scripts and all keys limelight:*.",
     "user executing the script": "The Redis user lacks a right; it needs scripts and all keys limelight:*.",
-    "OOM": "Redis is full: raise maxmemory, or let consumers catch up.",
+    "used memory": "Redis is full: raise maxmemory, or let consumers catch up.",
     "WRONGTYPE": "A key of this queue holds something else: is the name used by another application?",
     "READONLY": "This is a replica: connect to the master.",
 }

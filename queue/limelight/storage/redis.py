@@ -80,7 +80,6 @@ class RedisStorage:
             RedisRefused: Redis answered with an error; nothing was enqueued.
             ConfigurationError: A task of that id is on the queue already.
         """
-        self._announce_at_times()
         args = [arg for parcel in parcels for arg in _item(parcel)]
         call = self._call("enqueue", [receipt.lane, receipt.number, *args])
         reply = self._repeat(call)
@@ -96,6 +95,7 @@ class RedisStorage:
         unknown: OutcomeUnknown | None = None
         while True:
             try:
+                self._announce_at_times()
                 return link.call(call)
             except OutcomeUnknown as error:
                 first, unknown = unknown is None, error
@@ -122,7 +122,7 @@ class RedisStorage:
 
     def announce(self) -> None:
         """Tell the registry that this queue exists, so that exporters find it."""
-        self._links.get().command("ZADD", REGISTRY, int(time.time()), self.keys.queue)
+        self._links.get().read("ZADD", REGISTRY, int(time.time()), self.keys.queue)
         self._announced = time.monotonic()
 
     def revoke(self, task_ids: Sequence[str], until: float | None = None) -> int:
@@ -136,20 +136,20 @@ class RedisStorage:
             How many of them are on the queue and marked now.
         """
         mark = "0" if until is None else str(int(until * 1e6))
-        return int(self._links.get().call(self._call("revoke", [mark, *task_ids])))
+        return int(self._links.get().idempotent(self._call("revoke", [mark, *task_ids])))
 
     def restore(self, task_ids: Sequence[str]) -> int:
         """Take the mark of `revoke` away; returns how many had one."""
-        return int(self._links.get().call(self._call("revoke", ["", *task_ids])))
+        return int(self._links.get().idempotent(self._call("revoke", ["", *task_ids])))
 
     def is_revoked(self, task_id: str) -> bool:
         """Whether a task would end as revoked if a worker pulled it now."""
-        mark = self._links.get().command("HGET", self.keys["revoked"], task_id)
+        mark = self._links.get().read("HGET", self.keys["revoked"], task_id)
         return mark is not None and (mark == b"0" or int(mark) > time.time() * 1e6)
 
     def result(self, task_id: str) -> bytes | None:
         """The stored result, None if there is none (yet, or any more)."""
-        data: bytes | None = self._links.get().command("GET", self.keys.result(task_id))
+        data: bytes | None = self._links.get().read("GET", self.keys.result(task_id))
         return data
 
     # -- Worker -----------------------------------------------------------------------------------------

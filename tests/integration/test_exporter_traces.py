@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from exporters import ExporterProcess, Scraped, get
+from otlp import Answer, OtlpReceiver, ReceivedSpan
+from servers import wait_until
+from stream_writer import TRACE_ID, StreamWriter, finished, run_span
+
+from limelight_exporter.config import Settings
+from limelight_exporter.exporter import Exporter
+
+Endpoint = Callable[[OtlpReceiver], str]
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever OTEL_* variables the developer has set are not meant for these tests."""
+    for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_EXPORTER", "OTEL_SDK_DISABLED"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("limelight_exporter.trace_pipeline.LONGEST_BACK_OFF_SECONDS", 0.1)
+
+
+@pytest.fixture(params=["http/protobuf", "grpc"])
+def protocol(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both protocols in turn."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", request.param)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+    return str(request.param)
+
+
+def exporter(
+    redis_url: str, receiver: OtlpReceiver, protocol: str = "http/protobuf", **more: Any
+) -> Exporter:
+    endpoint = receiver.grpc_endpoint if protocol == "grpc" else receiver.http_endpoint
+    return Exporter(Settings(redis_url=redis_url, port=0, otlp_endpoint=endpoint, **more))
+
+
+def tell_runs(writer: StreamWriter, count: int, first: int = 1, **keys: Any) -> None:
+    runs = ({**finished(), **run_span(f"{number:016x}"), **keys} for number in range(first, first + count))
+    writer.tell_all([("finished", run) for run in runs])
+
+
+def comparable(spans: list[ReceivedSpan]) -> set[str]:
+    return {repr(dataclasses.replace(span, protocol="grpc")) for span in spans}
+
+
+def dropped(running: Exporter, reason: str) -> float | None:
+    return Scraped(running.url).value("limelight_exporter_spans_dropped_total", reason=reason)
+
+
+def failures(running: Exporter, code: str) -> float:
+    return Scraped(running.url).value("limelight_exporter_span_export_failures_total", code=code) or 0
+
+
+def test_a_closed_run_arrives_with_its_own_ids_times_status_and_service(
+    redis_url: str, otlp_receiver: OtlpReceiver, protocol: str
+) -> None:
+    writer = StreamWriter(redis_url)
+    failed = {"outcome": "error", "error": True, "error_type": "shop.Declined", "traceback": "Traceback…"}
+    link = {"trace_id": "1" * 32, "span_id": "2" * 16}
+    with exporter(redis_url, otlp_receiver, protocol) as running:
+        writer.tell("error-task", **(run_span("00f067aa0ba902b7") | failed), task="send", links=[link])
+        (span,) = otlp_receiver.wait_for_spans(1)
+        wait_until(lambda: Scraped(running.url).value("limelight_exporter_spans_exported_total") == 1)
+    assert (span.trace_id, span.span_id, span.parent_id) == (TRACE_ID, "00f067aa0ba902b7", "b7ad6b7169203331")
+    assert (span.name, span.kind) == ("process send", "CONSUMER")
+    assert (span.start_ns, span.end_ns) == (1700000000000000001, 1700000000020000002)
+    assert (span.status, span.status_message) == ("ERROR", "shop.Declined")
+    assert span.resource == {"service.name": "shop", "host.name": "web-1"}
+    assert span.events[0].attributes["exception.stacktrace"] == "Traceback…"
+    assert (span.links[0].trace_id, span.links[0].span_id) == ("1" * 32, "2" * 16)
+
+
+def test_unsampled_runs_stay_at_home_and_are_counted(redis_url: str, otlp_receiver: OtlpReceiver) -> None:
+    writer = StreamWriter(redis_url)
+    with exporter(redis_url, otlp_receiver) as running:
+        tell_runs(writer, 3, trace_flags=0)
+        tell_runs(writer, 1, first=10, trace_flags=3)
+        otlp_receiver.wait_for_spans(1)
+        wait_until(lambda: dropped(running, "unsampled") == 3)
+    assert [span.span_id for span in otlp_receiver.spans] == [f"{10:016x}"]
+
+
+def test_nothing_is_sent_twice_after_a_clean_stop(redis_url: str, otlp_receiver: OtlpReceiver) -> None:
+    writer = StreamWriter(redis_url)
+    tell_runs(writer, 600)
+    with exporter(redis_url, otlp_receiver):
+        otlp_receiver.wait_for_spans(600)
+    with exporter(redis_url, otlp_receiver):
+        tell_runs(writer, 1, first=601)
+        otlp_receiver.wait_for_spans(601)
+    assert sorted(span.span_id for span in otlp_receiver.spans) == [
+        f"{number:016x}" for number in range(1, 602)
+    ]
+
+
+def test_the_cursor_moves_only_after_the_collector_said_yes(
+    redis_url: str, otlp_receiver: OtlpReceiver, protocol: str
+) -> None:
+    writer = StreamWriter(redis_url)
+    otlp_receiver.answer(Answer(status=503))
+    with exporter(redis_url, otlp_receiver, protocol) as running:
+        tell_runs(writer, 20)
+        wait_until(lambda: failures(running, "UNAVAILABLE" if protocol == "grpc" else "503") >= 1)
+        assert not writer.client.hexists(writer.keys.cursors, "traces:default")
+        assert Scraped(running.url).value("limelight_exporter_queue_current", queue="mail") == 1
+    assert not writer.client.hexists(writer.keys.cursors, "traces:default"), "stopping is no success either"
+    otlp_receiver.answer(Answer())
+    with exporter(redis_url, otlp_receiver, protocol):
+        assert len(otlp_receiver.wait_for_spans(20)) == 20
+        wait_until(lambda: writer.client.hexists(writer.keys.cursors, "traces:default"))
+
+
+def test_a_collector_that_was_down_gets_everything_when_it_returns(
+    redis_url: str, otlp_receiver: OtlpReceiver, protocol: str
+) -> None:
+    writer = StreamWriter(redis_url)
+    otlp_receiver.stop()
+    with exporter(redis_url, otlp_receiver, protocol) as running:
+        tell_runs(writer, 700)
+        code = "UNAVAILABLE" if protocol == "grpc" else "none"
+        wait_until(lambda: failures(running, code) >= 1, 15)
+        otlp_receiver.start()
+        otlp_receiver.wait_for_spans(700, 20)
+    assert len(comparable(otlp_receiver.spans)) == 700
+
+
+def test_what_a_collector_rejects_in_part_is_counted_and_not_repeated(
+    redis_url: str, otlp_receiver: OtlpReceiver, protocol: str
+) -> None:
+    writer = StreamWriter(redis_url)
+    otlp_receiver.answer(Answer(rejected=2))
+    with exporter(redis_url, otlp_receiver, protocol) as running:
+        tell_runs(writer, 10)
+        wait_until(lambda: dropped(running, "rejected") == 2)
+        assert Scraped(running.url).value("limelight_exporter_spans_exported_total") == 8
+    assert len(otlp_receiver.spans) == 8
+
+
+def test_one_span_that_no_collector_takes_does_not_hold_up_the_others(
+    redis_url: str, otlp_receiver: OtlpReceiver, protocol: str
+) -> None:
+    writer = StreamWriter(redis_url)
+    otlp_receiver.answer_next(*[Answer(status=400)] * 4)  # eight spans, four, two, one
+    with exporter(redis_url, otlp_receiver, protocol) as running:
+        tell_runs(writer, 8)
+        otlp_receiver.wait_for_spans(7)
+        wait_until(lambda: dropped(running, "poison") == 1)
+    assert len(otlp_receiver.spans) == 7
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 302])
+def test_a_wrong_set_up_drops_nothing(redis_url: str, otlp_receiver: OtlpReceiver, status: int) -> None:
+    writer = StreamWriter(redis_url)
+    otlp_receiver.answer(Answer(status=status))
+    with exporter(redis_url, otlp_receiver) as running:
+        tell_runs(writer, 4)
+        wait_until(lambda: failures(running, str(status)) >= 1)
+        otlp_receiver.answer(Answer())
+        otlp_receiver.wait_for_spans(4)
+        assert dropped(running, "poison") == 0
+
+
+def test_kill_9_between_send_and_cursor_repeats_identical_bytes(
+    redis_url: str, otlp_receiver: OtlpReceiver, tmp_path: Path
+) -> None:
+    writer = StreamWriter(redis_url)
+    tell_runs(writer, 50, task="send")
+    writer.tell("dead", **run_span("00f067aa0ba902b7"), task="send", end="dead")
+    for _ in range(2):
+        options = ("--otlp-endpoint", otlp_receiver.http_endpoint)
+        with ExporterProcess(redis_url, tmp_path / "log", *options):
+            otlp_receiver.wait_for_spans(len(otlp_receiver.spans) + 51, 20)
+        writer.client.hdel(writer.keys.cursors, "traces:default")
+    assert len(otlp_receiver.spans) == 102
+    assert len(comparable(otlp_receiver.spans)) == 51
+
+
+def test_events_trimmed_before_they_were_read_are_counted_as_dropped(
+    redis_url: str, otlp_receiver: OtlpReceiver
+) -> None:
+    writer = StreamWriter(redis_url)
+    tell_runs(writer, 5)
+    with exporter(redis_url, otlp_receiver):
+        otlp_receiver.wait_for_spans(5)
+    tell_runs(writer, 10, first=6)
+    writer.client.xtrim(writer.keys["events"], maxlen=3, approximate=False)
+    with exporter(redis_url, otlp_receiver) as running:
+        otlp_receiver.wait_for_spans(8)
+        wait_until(lambda: dropped(running, "trimmed") == 7)
+
+
+@pytest.mark.parametrize(("name", "value"), [("OTEL_TRACES_EXPORTER", "none"), ("OTEL_SDK_DISABLED", "true")])
+def test_the_standard_variables_turn_traces_off(
+    redis_url: str, otlp_receiver: OtlpReceiver, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    tell_runs(StreamWriter(redis_url), 1)
+    with exporter(redis_url, otlp_receiver) as running:
+        wait_until(lambda: get(f"{running.url}/-/ready")[0] == 200)
+        assert b"no OTLP endpoint" in get(running.url)[1]
+    assert not otlp_receiver.requests
+
+
+def test_the_standard_variables_turn_traces_on(
+    redis_url: str, otlp_receiver: OtlpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", otlp_receiver.http_endpoint)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=shop")
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=the-exporter,k8s.pod=exporter-1")
+    tell_runs(StreamWriter(redis_url), 1)
+    with Exporter(Settings(redis_url=redis_url, port=0)):
+        (span,) = otlp_receiver.wait_for_spans(1)
+    assert otlp_receiver.headers[0]["x-tenant"] == "shop"
+    assert span.resource == {"service.name": "shop", "host.name": "web-1"}
