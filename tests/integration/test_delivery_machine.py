@@ -1,0 +1,379 @@
+"""The delivery protocol as a state machine: the real scripts on a real Redis, with crashing workers, lost
+requests and lost answers, a clock moved by hand and a Redis that goes back in time.
+
+After every step the invariants I1 to I8 hold; at the end, faults off, every task ends (I9).
+"""
+
+import collections
+import itertools
+import json
+import os
+from typing import Any, ClassVar
+
+import msgspec
+import pytest
+import redis
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from limelight.embedded import EmbeddedRedis
+from limelight.keys import QueueKeys
+from limelight.storage.base import Parcel
+from limelight.storage.redis import _item
+from limelight.storage.scripts import SCRIPTS
+
+KEYS = QueueKeys("machine")
+LEASE_US = 10_000_000
+FATES = st.sampled_from(["ok"] * 5 + ["lost request", "lost reply", "lost reply, given up"])
+INDEXES = ("delayed", "ready", "reserved", "running", "scheduled", "dead")
+_unpack = msgspec.msgpack.Decoder().decode
+
+
+class Worker:
+    """What one worker believes; a crash makes it another."""
+
+    numbers = itertools.count(1)
+
+    def __init__(self) -> None:
+        self.owner = f"w{next(self.numbers)}"
+        self.request = 1
+        self.reserved: dict[str, tuple[str, int]] = {}
+        self.running: dict[str, tuple[str, int, int]] = {}
+
+
+class Delivery(RuleBasedStateMachine):
+    """See the module."""
+
+    client: ClassVar["redis.Redis"]
+    ids = itertools.count(1)
+
+    @initialize()
+    def begin(self) -> None:
+        self.client.flushall()
+        self.now = 1_000_000_000_000
+        self.workers = [Worker() for _ in range(3)]
+        self.lane, self.number = f"lane{next(self.ids)}", 0
+        self.acknowledged: set[str] = set()
+        self.saved: tuple[dict[str, bytes], set[str]] | None = None
+
+    def script(self, name: str, *args: Any, extra: tuple[str, ...] = ()) -> Any:
+        script = SCRIPTS[name]
+        head = (self.now, "machine", "", 1_000_000, "tester")
+        keys = script.keys(KEYS, extra)
+        return self.client.eval(script.source.decode(), len(keys), *keys, *head, *args)
+
+    def call(self, name: str, *args: Any, fate: str = "ok", extra: tuple[str, ...] = ()) -> Any:
+        """One call as a client sees it; None: it never heard an answer and gave up."""
+        if fate.startswith("lost reply"):
+            self.script(name, *args, extra=extra)
+        if fate == "lost reply, given up":
+            return None
+        return self.script(name, *args, extra=extra)
+
+    # -- Producers -------------------------------------------------------------------------------------
+    def item(self, task_id: str, delay: int, retries: int) -> tuple[Any, ...]:
+        return _item(
+            Parcel(
+                id=task_id,
+                name="task",
+                body=b"body",
+                retries=retries,
+                retry_delay=1,
+                priority=0,
+                max_redeliveries=2,
+                trace_id="1" * 32,
+                span_id="2" * 16,
+                trace_flags=1,
+                trace_state="",
+                traced_at=self.now / 1e6,
+                span_start_ns=self.now * 1000,
+                where="",
+                delay=float(delay) or None,
+            )
+        )
+
+    @rule(fate=FATES, delay=st.sampled_from([0, 0, 0, 5]), retries=st.integers(0, 2))
+    def enqueue(self, fate: str, delay: int, retries: int) -> None:
+        self.number += 1
+        task_id = f"t{next(self.ids)}"
+        reply = self.call("enqueue", self.lane, self.number, *self.item(task_id, delay, retries), fate=fate)
+        if reply is not None:
+            self.acknowledged.add(task_id)
+
+    @rule()
+    def enqueue_again_after_the_task_is_done(self) -> None:
+        """The answer is lost; before the client sends again, a worker has run and settled the task."""
+        self.number += 1
+        task_id = f"t{next(self.ids)}"
+        args = (self.lane, self.number, *self.item(task_id, 0, 0))
+        self.script("enqueue", *args)
+        owner = f"fast{next(self.ids)}"
+        for handed in self.reserve_as(owner, 1, 50, start=True)[2:]:
+            self.settle_one(handed[0].decode(), handed[1].decode(), "finished", "end", "success", 0)
+        self.script("enqueue", *args)
+        self.acknowledged.add(task_id)
+
+    # -- Workers ---------------------------------------------------------------------------------------
+    def reserve_as(self, owner: str, request: int, count: int, *, start: bool, fate: str = "ok") -> Any:
+        spans = [word for _ in range(count) for word in ("3" * 16, "4" * 32)] if start else []
+        names = "\ntask\n" if start else ""
+        args = (owner, request, count, LEASE_US, names, "", 3_600_000_000, *spans)
+        return self.call("reserve", *args, fate=fate)
+
+    @rule(k=st.integers(0, 2), count=st.integers(1, 3), start=st.booleans(), fate=FATES)
+    def reserve(self, k: int, count: int, start: bool, fate: str) -> None:
+        worker, sent = self.workers[k], self.now
+        reply = self.reserve_as(worker.owner, worker.request, count, start=start, fate=fate)
+        if reply is None:
+            return  # the next request is the same one
+        worker.request += 1
+        for handed in reply[2:]:
+            task_id, token = handed[0].decode(), handed[1].decode()
+            if handed[2] == b"started":
+                worker.running[task_id] = (token, sent + LEASE_US, int(handed[4]))
+            else:
+                worker.reserved[task_id] = (token, sent + LEASE_US)
+        if reply[0]:
+            self.call("schedule", 100, "")
+
+    @rule(k=st.integers(0, 2), chance=st.randoms(use_true_random=False), fate=FATES)
+    def start(self, k: int, chance: Any, fate: str) -> None:
+        worker = self.workers[k]
+        if not worker.reserved:
+            return
+        task_id = chance.choice(sorted(worker.reserved))
+        token, deadline = worker.reserved[task_id]
+        if self.now > deadline:
+            del worker.reserved[task_id]  # over by its own clock: it never starts
+            return
+        reply = self.call("start", LEASE_US, "", 3_600_000_000, task_id, token, "3" * 16, "4" * 32, fate=fate)
+        if reply is None:
+            return
+        del worker.reserved[task_id]
+        if isinstance(reply[0], list):
+            worker.running[task_id] = (token, self.now + LEASE_US, int(reply[0][4]))
+
+    def settle_one(
+        self, task_id: str, token: str, status: str, fate: str, end: str, delay: int, luck: str = "ok"
+    ) -> Any:
+        outcome = {"finished": "success", "error-task": "error"}.get(status, status)
+        words = (task_id, token, status, outcome, fate, "", "", 1000, delay * 1_000_000, "1", end, "")
+        return self.call("settle", *words, extra=(KEYS.result(task_id),), fate=luck)
+
+    @rule(
+        k=st.integers(0, 2),
+        chance=st.randoms(use_true_random=False),
+        how=st.sampled_from(["finished", "finished", "error", "interrupted"]),
+        delay=st.sampled_from([0, 3]),
+        fate=FATES,
+    )
+    def settle(self, k: int, chance: Any, how: str, delay: int, fate: str) -> None:
+        worker = self.workers[k]
+        if not worker.running:
+            return
+        task_id = chance.choice(sorted(worker.running))  # a zombie settles too
+        token = worker.running[task_id][0]
+        record = self.records().get(task_id)
+        retries = record[6] if record else 0
+        words = {
+            "finished": ("finished", "end", "success"),
+            "interrupted": ("interrupted", "back", ""),
+            "error": ("error-task", "retry", "") if retries else ("error-task", "dead", "dead"),
+        }[how]
+        if self.settle_one(task_id, token, *words, delay, fate) is not None:
+            del worker.running[task_id]
+
+    @rule(k=st.integers(0, 2), chance=st.randoms(use_true_random=False), fate=FATES)
+    def release(self, k: int, chance: Any, fate: str) -> None:
+        worker = self.workers[k]
+        if worker.reserved:
+            task_id = chance.choice(sorted(worker.reserved))
+            self.call("release", task_id, worker.reserved.pop(task_id)[0], fate=fate)
+
+    @rule(k=st.integers(0, 2), chance=st.randoms(use_true_random=False), fate=FATES)
+    def bury(self, k: int, chance: Any, fate: str) -> None:
+        worker = self.workers[k]
+        if worker.reserved:
+            task_id = chance.choice(sorted(worker.reserved))
+            reason = ',"error_type":"x","error_message":"y"'
+            self.call(
+                "bury", task_id, worker.reserved.pop(task_id)[0], reason, ',"traceback":"z"', "", fate=fate
+            )
+
+    @rule(k=st.integers(0, 2), fate=FATES)
+    def renew(self, k: int, fate: str) -> None:
+        worker, sent = self.workers[k], self.now
+        tokens = {task_id: held[0] for task_id, held in (*worker.reserved.items(), *worker.running.items())}
+        reply = self.call("renew", LEASE_US, worker.owner, "", *itertools.chain(*tokens.items()), fate=fate)
+        if reply is None:
+            return
+        owned = {task_id.decode() for task_id in reply}
+        for task_id in list(worker.reserved):
+            if task_id in owned:
+                worker.reserved[task_id] = (tokens[task_id], sent + LEASE_US)
+            else:
+                del worker.reserved[task_id]
+        for task_id, (token, _, run) in list(worker.running.items()):
+            if task_id in owned:
+                worker.running[task_id] = (token, sent + LEASE_US, run)
+
+    @rule(k=st.integers(0, 2))
+    def crash(self, k: int) -> None:
+        self.workers[k] = Worker()
+
+    # -- Time, the reaper, the scheduler, the user -----------------------------------------------------
+    @rule(seconds=st.sampled_from([1, 4, 11]))
+    def time_passes(self, seconds: int) -> None:
+        self.now += seconds * 1_000_000
+
+    def reap_all(self, fate: str = "ok") -> None:
+        for task_id in self.script("expired", LEASE_US, 100, 0):
+            self.call("reap", task_id, LEASE_US, "", 1000, extra=(KEYS.result(task_id.decode()),), fate=fate)
+
+    @rule(fate=FATES)
+    def reap(self, fate: str) -> None:
+        self.reap_all(fate)
+
+    @rule()
+    def reap_steadily(self) -> None:
+        for _ in range(12):
+            self.reap_all()
+            self.now += LEASE_US // 6
+
+    @rule()
+    def promote(self) -> None:
+        self.call("promote", 100)
+
+    @rule()
+    def schedule_delayed(self) -> None:
+        self.call("schedule", 100, "")
+
+    @rule(chance=st.randoms(use_true_random=False), back=st.booleans())
+    def revoke(self, chance: Any, back: bool) -> None:
+        ids = sorted(self.records())
+        if ids:
+            self.call("revoke", "" if back else "0", chance.choice(ids))
+
+    @rule()
+    def checkpoint(self) -> None:
+        dumps = {key.decode(): self.client.dump(key) for key in self.client.scan_iter()}
+        self.saved = (dumps, set(self.acknowledged))
+
+    @precondition(lambda self: self.saved)
+    @rule()
+    def redis_goes_back_in_time(self) -> None:
+        """A failover that lost the tail: Redis is an earlier prefix, workers keep what they believe."""
+        assert self.saved is not None
+        dumps, self.acknowledged = self.saved
+        self.saved = None
+        self.client.flushall()
+        for key, dump in dumps.items():
+            self.client.restore(key, 0, dump)
+        self.lane, self.number = f"lane{next(self.ids)}", 0
+
+    # -- What must hold --------------------------------------------------------------------------------
+    def records(self) -> dict[str, list[Any]]:
+        raw = self.client.hgetall(KEYS["tasks"])
+        return {task_id.decode(): _first(record) for task_id, record in raw.items()}
+
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(fields[b"e"]) for _, fields in self.client.xrange(KEYS["events"])]
+
+    @invariant()
+    def everything_is_accounted_for(self) -> None:
+        if not hasattr(self, "workers"):
+            return
+        records, events = self.records(), self.events()
+        self.check_indexes(records)
+        assert [event["seq"] for event in events] == list(range(1, len(events) + 1)), "seq has a gap"
+        self.check_runs(records, events)
+        self.check_ends(records, events)
+        self.check_owners(records)
+
+    def check_indexes(self, records: dict[str, list[Any]]) -> None:
+        indexes = {
+            name: {member.decode() for member in self.client.zrange(KEYS[name], 0, -1)} for name in INDEXES
+        }
+        for task_id, record in records.items():
+            assert [name for name in INDEXES if task_id in indexes[name]] == [record[0]], (task_id, record)
+        assert set().union(*indexes.values()) == set(records), "an index holds what is no record"
+        since = {member.decode() for member in self.client.zrange(KEYS["ready_since"], 0, -1)}
+        assert since == indexes["ready"] | indexes["reserved"]
+        since = {member.decode() for member in self.client.zrange(KEYS["running_since"], 0, -1)}
+        assert since == indexes["running"]
+        assert {member.decode() for member in self.client.hkeys(KEYS["revoked"])} <= set(records)
+
+    @staticmethod
+    def check_runs(records: dict[str, list[Any]], events: list[dict[str, Any]]) -> None:
+        starts = [(event["id"], event["run"]) for event in events if event["status"] == "started"]
+        closes = [(event["id"], event["run"]) for event in events if "outcome" in event]
+        assert len(set(starts)) == len(starts), "a run was told to start twice"
+        assert len(set(closes)) == len(closes), "a run was told to close twice"
+        assert set(closes) <= set(starts), "a run closed that never started"
+        running = {(task_id, record[3]) for task_id, record in records.items() if record[0] == "running"}
+        assert set(starts) - set(closes) == running, "an open run without a record"
+        for event in events:
+            if "end" in event:
+                phases = [event[f"{phase}_seconds"] for phase in ("waited", "ran", "backed_off", "parked")]
+                assert min(phases) >= 0
+
+    def check_ends(self, records: dict[str, list[Any]], events: list[dict[str, Any]]) -> None:
+        enqueued = collections.Counter(event["id"] for event in events if event["status"] == "enqueued")
+        ended = collections.Counter(event["id"] for event in events if "end" in event)
+        for task_id in self.acknowledged:
+            assert task_id in records or ended[task_id], f"{task_id} is lost"
+        for task_id in set(records) | set(ended) | set(enqueued):
+            alive = task_id in records and records[task_id][0] != "dead"
+            assert ended[task_id] + alive == enqueued[task_id] == 1, task_id
+
+    def check_owners(self, records: dict[str, list[Any]]) -> None:
+        owners = collections.Counter(
+            task_id
+            for worker in self.workers
+            for task_id, (token, deadline, _) in worker.running.items()
+            if self.now <= deadline and task_id in records and records[task_id][1] == token
+        )
+        assert all(count == 1 for count in owners.values()), "two live owners of one task"
+
+    def teardown(self) -> None:
+        """Liveness: everyone crashed, a fair reaper and one good worker: everything ends."""
+        if not hasattr(self, "workers"):
+            return
+        self.now += 2 * LEASE_US
+        for _ in range(60):
+            for _ in range(8):
+                self.now += LEASE_US // 6
+                self.reap_all()
+            self.call("schedule", 100, "")
+            self.call("promote", 100)
+            for handed in self.reserve_as(f"good{next(self.ids)}", 1, 50, start=True)[2:]:
+                self.settle_one(handed[0].decode(), handed[1].decode(), "finished", "end", "success", 0)
+            if self.client.hlen(KEYS["tasks"]) == self.client.zcard(KEYS["dead"]):
+                break
+        self.everything_is_accounted_for()
+        assert self.client.hlen(KEYS["tasks"]) == self.client.zcard(KEYS["dead"]), "not everything ended"
+
+
+def _first(record: bytes) -> list[Any]:
+    """The packed array at the start of a record; what follows is head and body."""
+    end = record.index(b',"id"')
+    unpacked: list[Any] = _unpack(record[:end])
+    return unpacked
+
+
+@pytest.fixture(autouse=True)
+def machine_redis(redis_server: EmbeddedRedis) -> None:
+    Delivery.client = redis.Redis.from_url(redis_server.url)
+
+
+# MACHINE_EXAMPLES=2000 hunts; the default is what CI can afford.
+Delivery.TestCase.settings = settings(
+    max_examples=int(os.environ.get("MACHINE_EXAMPLES", "60")),
+    stateful_step_count=50,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    database=None,
+    phases=[Phase.generate, Phase.shrink],
+)
+TestDelivery = pytest.mark.slow(Delivery.TestCase)
