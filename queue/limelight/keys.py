@@ -70,7 +70,9 @@ class QueueKeys:
 
     @property
     def cursors(self) -> str:
-        """Hash: reader name → its saved position (``<stream id> <seq> <Unix ms of the save>``)."""
+        """Hash: reader name → its saved position: ``<stream id> <seq> <Unix ms of the save>``, and what follows
+        is the exporter's own (``lua/save.lua`` there).
+        """
         return self["cursors"]
 
     def channel(self, db: int) -> str:

@@ -226,6 +226,45 @@ def test_a_full_redis_refuses_the_producer_and_lets_the_consumer_finish(own_redi
     is_accounted_for(queue)
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, "error-internal"),
+        ({"retries": 1}, "error-enqueueing"),
+        ({"retries": 1, "retry_delay": 0.1}, "error-scheduling"),
+    ],
+)
+def test_a_redis_that_refuses_to_settle_is_told_and_the_task_comes_back(
+    own_redis: OwnRedis, options: dict[str, Any], expected: str
+) -> None:
+    """A master without enough replicas refuses writes: nothing changes, and the lease brings the task back."""
+    server = own_redis()
+    queue = RedisQueue("faults", url=server.url)
+    ran: list[int] = []
+    with redis.Redis(port=server.port) as client:
+
+        @queue.task(**options)
+        def refused() -> str:
+            ran.append(1)
+            if len(ran) == 1:
+                client.config_set("min-replicas-to-write", "1")
+                raise ValueError("nobody can hear it")
+            return "done"
+
+        with consuming(queue, workers=1, lease_seconds=1.5, scheduler_interval=0.2) as consumer:
+            handle = refused()
+            wait_until(lambda: ran and not consumer.running, 10, "the settlement is refused")
+            client.config_set("min-replicas-to-write", "0")
+            assert handle.get(blocking=True, timeout=20) == "done"
+            wait_until(lambda: told(queue, status=expected, id=handle.id), 10)
+            wait_until(lambda: told(queue, status="error-dequeueing"), 10)
+    (told_of,) = told(queue, status=expected, id=handle.id)
+    assert (told_of["error"], told_of["source"], told_of["task"]) == (True, "worker", "refused")
+    assert "traceback" in told_of
+    assert statuses(queue, status="lost") == ["lost"]
+    is_accounted_for(queue)
+
+
 def test_a_zombies_result_is_refused(redis_url: str) -> None:
     """A worker that was cut off for longer than its lease comes back: what it settles is not told."""
     queue = RedisQueue("faults", url=redis_url)

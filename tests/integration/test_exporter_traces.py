@@ -121,6 +121,21 @@ def test_the_cursor_moves_only_after_the_collector_said_yes(
         wait_until(lambda: saved_seq(writer) == 20)
 
 
+def test_trimming_waits_for_spans_that_were_never_taken(redis_url: str, otlp_receiver: OtlpReceiver) -> None:
+    writer = StreamWriter(redis_url)
+    tell_runs(writer, 3)
+    writer.client.xtrim(writer.keys["events"], maxlen=2, approximate=False)
+    otlp_receiver.answer(Answer(status=503))
+    with exporter(redis_url, otlp_receiver) as running:
+        wait_until(lambda: failures(running, "503") >= 1)
+        cursor: Any = writer.client.hget(writer.keys.cursors, "traces:default")
+        assert cursor.split()[:2] == [b"0-0", b"1"], "before the first event that is there"
+        assert cursor.split()[-1] == b"0-0", "nothing may be trimmed on its behalf"
+        otlp_receiver.answer(Answer())
+        otlp_receiver.wait_for_spans(2)
+        assert dropped(running, "trimmed") == 0
+
+
 def test_a_collector_that_was_down_gets_everything_when_it_returns(
     redis_url: str, otlp_receiver: OtlpReceiver, protocol: str
 ) -> None:

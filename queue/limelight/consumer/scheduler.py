@@ -61,8 +61,11 @@ class Scheduler(threading.Thread):
                     self._check_periodic()
             except (RedisUnavailable, OutcomeUnknown) as error:
                 log.debug("scheduler waits for Redis: %s", error)  # the workers say so aloud
+            except LimelightError as error:
+                log.error("scheduler: what is due could not be enqueued: %s", error)
+                self._report(events.EVENT_ERROR_ENQUEUEING, error, NO_TASK)
             except Exception as error:
-                log.exception("scheduler: could not enqueue what is due")
+                log.exception("scheduler: unexpected error")
                 self._report(events.EVENT_ERROR_ENQUEUEING, error, NO_TASK)
             self._nudged.wait(pause)
             self._nudged.clear()

@@ -1,0 +1,1 @@
+"""Commands that the exporter adds to ``limelight``."""

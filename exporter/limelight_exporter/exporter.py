@@ -1,0 +1,108 @@
+"""The exporter as one object: pipelines, web server, and the order in which they start and stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from types import FrameType
+from typing import Final
+
+from .config import Settings
+from .metrics_pipeline import MetricsPipeline
+from .otlp_sink import sink_from
+from .scrape import Scrape
+from .tally import OwnTally
+from .trace_pipeline import TracePipeline
+from .web import WebApp, WebServer
+
+STOP_SECONDS: Final = 10.0
+_log = logging.getLogger(__name__)
+
+
+class Exporter:
+    """An exporter for one Redis.
+
+    It listens from the moment it is made; use it as a context manager, or with `start` and `stop`, inside any
+    process, or let `serve` own the process.
+
+    Args:
+        settings: As `config.settings` checked them.
+
+    Raises:
+        ConfigurationError: The address is in use, or an ``OTEL_*`` variable asks for what we cannot do.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._tally = OwnTally()
+        sink = sink_from(settings.otlp_endpoint, os.environ, self._tally)
+        self._metrics = MetricsPipeline(settings, self._tally)
+        self._traces = TracePipeline(settings, sink, self._tally) if sink else None
+        self._scrape = Scrape(settings, self._metrics, self._tally, tracing=sink is not None)
+        self._web = WebServer(WebApp(self._scrape), settings.host, settings.port)
+        self._thread = threading.Thread(target=self._web.run, name="limelight-web", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Where it listens, without a trailing slash."""
+        return self._web.url
+
+    def start(self) -> None:
+        """Begin to fold, export and serve in background threads; returns at once, Redis may be down."""
+        self._start_pipelines()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop serving, save snapshots and cursors, and end all threads."""
+        self._web.stop()
+        if self._thread.is_alive():
+            self._thread.join(STOP_SECONDS)
+        self._stop_pipelines()
+
+    def __enter__(self) -> Exporter:
+        """Start it."""
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop it."""
+        self.stop()
+
+    def run(self) -> None:
+        """Serve in the calling thread, which must be the main one, until SIGTERM or SIGINT."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # uvicorn puts its handlers over these and raises the signal once more when it is done.
+            signal.signal(number, self._told_to_stop)
+        self._start_pipelines()
+        try:
+            self._web.run()
+        finally:
+            self._stop_pipelines()
+
+    def _told_to_stop(self, _number: int, _frame: FrameType | None) -> None:
+        self._web.stop()
+
+    def _start_pipelines(self) -> None:
+        self._metrics.start()
+        if self._traces is not None:
+            self._traces.start()
+
+    def _stop_pipelines(self) -> None:
+        if self._traces is not None:
+            self._traces.stop(STOP_SECONDS)
+        self._metrics.stop(STOP_SECONDS)
+        self._scrape.close()
+        self._web.close()
+
+
+def serve(settings: Settings) -> None:
+    """Run an exporter until SIGTERM or SIGINT, then save its state and return.
+
+    Raises:
+        ConfigurationError: As `Exporter`.
+    """
+    exporter = Exporter(settings)
+    _log.info("serving %s/metrics for Redis at %s", exporter.url, settings.redis_address)
+    exporter.run()
+    _log.info("stopped; state saved")

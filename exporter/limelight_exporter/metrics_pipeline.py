@@ -1,0 +1,207 @@
+"""Keeps the metrics of all queues up to date, in one thread that alone folds and saves."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from typing import Final
+
+import redis
+
+from limelight.errors import ConfigurationError, LimelightError
+from limelight.inspection import queue_names
+
+from . import catalog
+from .config import Settings
+from .connection import connect, explain
+from .ports import Tally
+from .queue_fold import QueueFold
+
+POLL_SECONDS: Final = 0.25
+DISCOVER_SECONDS: Final = 1.0
+_BACK_OFF_SECONDS: Final = (0.25, 0.5, 1.0, 2.0, 4.0)
+_BATCHES_IN_A_ROW: Final = 20
+_log = logging.getLogger(__name__)
+
+
+class MetricsPipeline:
+    """Discovers queues and folds their streams in a background thread.
+
+    Args:
+        settings: Where Redis is, and the group.
+        tally: Counts reconnects and failed saves.
+    """
+
+    def __init__(self, settings: Settings, tally: Tally) -> None:
+        self._client = connect(settings)
+        self._address = settings.redis_address
+        self._group = settings.group
+        self._tally = tally
+        self._folds: dict[str, QueueFold] = {}
+        self._refused: set[str] = set()
+        self._broken: set[str] = set()
+        self._progress = threading.Condition()
+        self._nudged, self._stopping = threading.Event(), False
+        self._thread = threading.Thread(target=self._run, name="limelight-metrics", daemon=True)
+        self._began = time.monotonic()
+        self._discovered_at = float("-inf")
+        self._failures, self._trouble = 0, ""
+        self._replayed = False
+
+    def start(self) -> None:
+        """Begin to fold; returns at once, Redis may be down."""
+        self._thread.start()
+
+    def stop(self, timeout_seconds: float = 10.0) -> None:
+        """Fold and save once more, and end."""
+        self._stopping = True
+        self._nudged.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_seconds)
+
+    @property
+    def folds(self) -> Mapping[str, QueueFold]:
+        """The queues known so far, in name order."""
+        return dict(sorted(self._folds.items()))
+
+    @property
+    def replayed(self) -> bool:
+        """Whether every queue found at the start was caught up with, once."""
+        return self._replayed
+
+    @property
+    def trouble(self) -> str:
+        """What keeps it from reading, "" if nothing does."""
+        return self._trouble
+
+    def wait_for(self, targets: Mapping[str, tuple[str, int]], deadline: float) -> None:
+        """Have the streams read now; return when all targets are folded, or at the deadline.
+
+        Args:
+            targets: Queue → epoch and number of the event to reach.
+            deadline: Monotonic seconds.
+        """
+        self._nudged.set()
+        with self._progress:
+            self._progress.wait_for(lambda: self._reached(targets), max(0.0, deadline - time.monotonic()))
+
+    def _reached(self, targets: Mapping[str, tuple[str, int]]) -> bool:
+        folds = self._folds
+        return all(queue in folds and folds[queue].reaches(*target) for queue, target in targets.items())
+
+    def _run(self) -> None:
+        while not self._stopping:
+            pause = POLL_SECONDS
+            try:
+                pause = 0.0 if self._turn() else POLL_SECONDS
+                self._recovered()
+            except (redis.RedisError, LimelightError, OSError) as error:
+                pause = self._failed(error)
+            except Exception:
+                _log.exception("a fault in the exporter; it goes on with the next turn")
+                pause = self._pause()
+            if pause:
+                self._nudged.wait(pause)
+        self._last_turn()
+
+    def _turn(self) -> bool:
+        """Read every queue a little and save what is due; True if there is more to read."""
+        self._discover()
+        self._nudged.clear()
+        more = False
+        for fold in self._folds.values():
+            more |= self._advance(fold)
+        if not self._replayed and all(fold.caught_up for fold in self._folds.values()):
+            self._replayed = True
+            self._tally.set(catalog.REPLAY_SECONDS, (), time.monotonic() - self._began)
+        return more
+
+    def _discover(self) -> None:
+        now = time.monotonic()
+        if now - self._discovered_at < DISCOVER_SECONDS and not self._nudged.is_set():
+            return
+        for queue in queue_names(self._client):
+            if queue not in self._folds and queue not in self._refused:
+                self._adopt(queue)
+        self._discovered_at = now
+
+    def _adopt(self, queue: str) -> None:
+        try:
+            self._folds = {**self._folds, queue: QueueFold(self._client, queue, self._group)}
+        except ConfigurationError as error:
+            self._refused.add(queue)
+            _log.warning("left out of the registry: %s", error)
+
+    def _advance(self, fold: QueueFold) -> bool:
+        """Fold and save one queue; a fault that is its own must not stop the others."""
+        more = False
+        try:
+            more = self._fold(fold)
+            self._save(fold)
+        except (redis.ConnectionError, redis.TimeoutError):
+            raise
+        except Exception as error:
+            self._complain(fold, error)
+        else:
+            self._broken.discard(fold.queue)
+        return more
+
+    def _save(self, fold: QueueFold) -> None:
+        try:
+            fold.save_if_due()
+        except redis.RedisError:
+            self._tally.add(catalog.SNAPSHOT_FAILURES)
+            raise
+
+    def _fold(self, fold: QueueFold) -> bool:
+        if not fold.loaded:
+            fold.load()
+        for _ in range(_BATCHES_IN_A_ROW):
+            more = fold.step()
+            with self._progress:
+                self._progress.notify_all()
+            if not more:
+                return False
+        return True
+
+    def _complain(self, fold: QueueFold, error: Exception) -> None:
+        if fold.queue in self._broken:
+            return
+        self._broken.add(fold.queue)
+        if isinstance(error, redis.RedisError):
+            why = explain(error, self._address)
+            _log.warning("queue %s: %s. Trying again until it works", fold.queue, why)
+        else:
+            _log.error("queue %s: a fault in the exporter", fold.queue, exc_info=error)
+
+    def _last_turn(self) -> None:
+        try:
+            for fold in self._folds.values():
+                if fold.loaded:
+                    fold.step()
+                    fold.save()
+        except (redis.RedisError, OSError) as error:
+            self._tally.add(catalog.SNAPSHOT_FAILURES)
+            _log.warning("last state not saved: %s", explain(error, self._address))
+        self._client.close()
+
+    def _recovered(self) -> None:
+        if self._failures:
+            self._tally.add(catalog.RECONNECTS)
+            _log.info("Redis at %s is back", self._address)
+        self._failures, self._trouble = 0, ""
+
+    def _failed(self, error: Exception) -> float:
+        trouble = explain(error.__cause__ or error, self._address)
+        if trouble != self._trouble:
+            _log.warning("%s. Trying again until it works", trouble)
+        self._trouble = trouble
+        return self._pause()
+
+    def _pause(self) -> float:
+        pause = _BACK_OFF_SECONDS[min(self._failures, len(_BACK_OFF_SECONDS) - 1)]
+        self._failures += 1
+        self._nudged.clear()
+        return pause

@@ -1,0 +1,84 @@
+"""Plain values that pure rules hand to the edges: operations on metrics, and spans."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+
+class Add(msgspec.Struct, frozen=True, gc=False):
+    """Raise a counter of the event's queue by `amount`.
+
+    Attributes:
+        metric: Name in the catalogue.
+        labels: Label values in the catalogue's order, without the leading ``queue``.
+    """
+
+    metric: str
+    labels: tuple[str, ...] = ()
+    amount: float = 1
+
+
+class Observe(msgspec.Struct, frozen=True, gc=False):
+    """Count one value, in the metric's unit, into a histogram of the event's queue."""
+
+    metric: str
+    labels: tuple[str, ...]
+    value: float
+
+
+class Declare(msgspec.Struct, frozen=True, gc=False):
+    """Have a series exist, at zero if it is new, so that its first increase can be seen."""
+
+    metric: str
+    labels: tuple[str, ...] = ()
+
+
+Op: TypeAlias = Add | Observe | Declare
+
+
+class SpanEvent(msgspec.Struct, frozen=True):
+    """Something that happened within a span; `at` is Unix nanoseconds."""
+
+    name: str
+    at: int
+    attributes: dict[str, Any]
+
+
+class SpanLink(msgspec.Struct, frozen=True):
+    """A pointer to a span elsewhere; both ids in lower-case hex."""
+
+    trace_id: str
+    span_id: str
+
+
+class SpanRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One finished span, complete: nothing but what the event said.
+
+    Attributes:
+        kind: ``PRODUCER``, ``CONSUMER`` or ``CLIENT``.
+        trace_id: 32 hex digits.
+        span_id: 16 hex digits.
+        parent_span_id: 16 hex digits, or None for a root.
+        start: Unix nanoseconds.
+        end: Unix nanoseconds, never before `start`.
+        resource: The resource attributes of the process that did the work.
+        error: Description of the error status; None where there was no error.
+        size: Roughly how many bytes it takes on the wire.
+    """
+
+    name: str
+    kind: str
+    trace_id: str
+    span_id: str
+    parent_span_id: str | None
+    trace_state: str
+    start: int
+    end: int
+    resource: dict[str, Any]
+    attributes: dict[str, Any]
+    events: tuple[SpanEvent, ...] = ()
+    links: tuple[SpanLink, ...] = ()
+    error: str | None = None
+    size: int = 1_000

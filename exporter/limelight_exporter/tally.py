@@ -1,0 +1,44 @@
+"""What the exporter counts about itself; unlike a queue's state it starts anew with the process."""
+
+from __future__ import annotations
+
+import threading
+from typing import Final
+
+from . import catalog
+from .exposition import Exposition
+
+_BORN_AT_ZERO: Final = (
+    (catalog.SNAPSHOT_FAILURES, ()),
+    (catalog.RECONNECTS, ()),
+    (catalog.SPANS_EXPORTED, ()),
+    (catalog.SPANS_DROPPED, ("unsampled",)),
+    (catalog.SPANS_DROPPED, ("poison",)),
+    (catalog.SPANS_DROPPED, ("rejected",)),
+    (catalog.SPANS_DROPPED, ("trimmed",)),
+)
+
+
+class OwnTally:
+    """Thread-safe counters and gauges of the exporter itself."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._values: dict[tuple[str, tuple[str, ...]], float] = dict.fromkeys(_BORN_AT_ZERO, 0)
+
+    def add(self, metric: str, labels: tuple[str, ...] = (), amount: float = 1) -> None:
+        """Raise a counter of the catalogue."""
+        with self._lock:
+            self._values[metric, labels] = self._values.get((metric, labels), 0) + amount
+
+    def set(self, metric: str, labels: tuple[str, ...], value: float) -> None:
+        """Set a gauge of the catalogue."""
+        with self._lock:
+            self._values[metric, labels] = value
+
+    def collect(self, exposition: Exposition) -> None:
+        """Add all of it to a scrape."""
+        with self._lock:
+            values = list(self._values.items())
+        for (metric, labels), value in values:
+            exposition.add(metric, labels, value)
