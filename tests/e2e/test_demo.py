@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import pty
 import re
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,7 +28,7 @@ StartDemo = Callable[..., Demo]
 
 
 @pytest.fixture
-def demo() -> Iterator[StartDemo]:
+def demo(tmp_path: Path) -> Iterator[StartDemo]:
     """Starts demos without a terminal; what still runs at the test's end is killed."""
     started: list[Demo] = []
 
@@ -35,33 +39,30 @@ def demo() -> Iterator[StartDemo]:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            env={**os.environ, "LIMELIGHT_TEST_MARK": mark(len(started))},
+            env={**os.environ, "TMPDIR": str(tmp_path)},
         )
         started.append(process)
         return process
 
     yield start
-    for number, process in enumerate(started):
+    for process in started:
         process.kill()
         process.communicate()
-        for pid in relatives(mark(number)):
-            os.kill(pid, signal.SIGKILL)
+    for pid in left(tmp_path):
+        os.kill(pid, signal.SIGKILL)
 
 
-def mark(number: int) -> str:
-    return f"demo-{os.getpid()}-{number}"
-
-
-def relatives(told: str) -> list[int]:
-    """All processes that inherited this mark in their environment."""
+def left(folder: Path) -> list[int]:
+    """All processes of a demo that has its temporary files there: by their environment, and Redis by its folder."""
+    told = f"TMPDIR={folder}".encode()
     found = []
-    for folder in Path("/proc").glob("[0-9]*"):
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            environment = (folder / "environ").read_bytes()
+            inherited = told in (process / "environ").read_bytes().split(b"\0")
+            if inherited or str((process / "cwd").readlink()).startswith(str(folder)):
+                found.append(int(process.name))
         except OSError:
             continue
-        if f"LIMELIGHT_TEST_MARK={told}".encode() in environment.split(b"\0"):
-            found.append(int(folder.name))
     return found
 
 
@@ -69,7 +70,7 @@ def port_of(process: Demo) -> int:
     """The port on which the demo's exporter listens, found by its sockets."""
     inodes = set()
     for link in Path(f"/proc/{process.pid}/fd").iterdir():
-        target = os.readlink(link) if link.is_symlink() else ""
+        target = str(link.readlink()) if link.is_symlink() else ""
         inodes |= set(re.findall(r"socket:\[(\d+)\]", target))
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
@@ -93,7 +94,7 @@ def wait_for_finished_tasks(process: Demo) -> None:
     wait_until(lambda: process.poll() is None and done.search(served(process)), 30, "tasks in /metrics")
 
 
-def test_a_demo_ends_by_itself_and_its_numbers_add_up(demo: StartDemo) -> None:
+def test_a_demo_ends_by_itself_and_its_numbers_add_up(demo: StartDemo, tmp_path: Path) -> None:
     process = demo("--duration", "8", "--rate", "20", "--port", "0")
     wait_for_finished_tasks(process)
     output, errors = process.communicate(timeout=60)
@@ -107,52 +108,98 @@ def test_a_demo_ends_by_itself_and_its_numbers_add_up(demo: StartDemo) -> None:
     assert int(found[2].replace(",", "")) == len(failures)
     assert any(" summary up=" in line for line in lines)
     assert "\x1b" not in output
-    assert relatives(mark(0)) == []
+    assert left(tmp_path) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_demo_in_good_order(demo: StartDemo, number: signal.Signals) -> None:
+def test_a_signal_ends_a_demo_in_good_order(demo: StartDemo, tmp_path: Path, number: signal.Signals) -> None:
     process = demo("--port", "0")
     wait_for_finished_tasks(process)
     process.send_signal(number)
     output, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (0, "")
     assert SENTENCE.fullmatch(output.splitlines()[-1])
-    assert relatives(mark(0)) == []
+    assert left(tmp_path) == []
 
 
-def test_a_demo_that_is_killed_takes_its_processes_along(demo: StartDemo) -> None:
+def test_a_demo_that_is_killed_takes_its_processes_along(demo: StartDemo, tmp_path: Path) -> None:
     process = demo("--port", "0")
     wait_for_finished_tasks(process)
-    assert len(relatives(mark(0))) >= 5  # itself, Redis, two consumers, the customers
+    assert len(left(tmp_path)) >= 5  # itself, Redis, two consumers, the customers
     process.kill()
     process.communicate()
-    wait_until(lambda: not relatives(mark(0)), 10, "the end of all of its processes")
+    wait_until(lambda: not left(tmp_path), 10, "the end of all of its processes")
 
 
-def test_a_consumer_that_dies_ends_the_demo_with_a_line_about_it(demo: StartDemo) -> None:
+def test_a_consumer_that_dies_ends_the_demo_with_a_line_about_it(demo: StartDemo, tmp_path: Path) -> None:
     process = demo("--port", "0")
     wait_for_finished_tasks(process)
-    victim = next(
-        pid for pid in relatives(mark(0)) if b"shop:mail" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    )
+    victim = next(pid for pid in left(tmp_path) if b"shop:mail" in Path(f"/proc/{pid}/cmdline").read_bytes())
     os.kill(victim, signal.SIGKILL)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 1
     assert errors.startswith("limelight: the consumer of demo-mail ended by itself (SIGKILL)")
-    assert relatives(mark(0)) == []
+    assert left(tmp_path) == []
 
 
-def test_a_port_in_use_is_one_line_and_exit_2(demo: StartDemo) -> None:
+def test_in_a_terminal_it_redraws_in_place_and_q_gives_the_terminal_back(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (30, 80))
+    mode = termios.tcgetattr(theirs)
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "TERM": "xterm", "COLUMNS": "80", "LINES": "30"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "limelight", "demo", "--port", "0"],
+        stdin=theirs, stdout=theirs, stderr=theirs, env=environment, preexec_fn=take_terminal,  # noqa: PLW1509 - no threads here
+    )  # fmt: skip
+    try:
+        screen = Screen(ours)
+        wait_until(lambda: "finished    " in screen.text(), 30, "a finished task on the screen")
+        assert "q quit  e cause error" in screen.text()
+        os.write(ours, b"e")
+        wait_until(lambda: "CardDeclined" in screen.text(), 20, "the error that was asked for")
+        os.write(ours, b"q")
+        assert wait_until(lambda: SENTENCE.search(screen.text()), 30, "the last sentence")
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert termios.tcgetattr(theirs) == mode
+    assert max(map(len, screen.text().splitlines())) <= 80
+    assert left(tmp_path) == []
+
+
+class Screen:
+    """What was written to a terminal so far, without its control sequences."""
+
+    def __init__(self, terminal: int) -> None:
+        os.set_blocking(terminal, False)
+        self._terminal = terminal
+        self._written = b""
+
+    def text(self) -> str:
+        with contextlib.suppress(OSError):
+            while more := os.read(self._terminal, 65_536):
+                self._written += more
+        return re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", self._written.decode(errors="replace"))
+
+
+def take_terminal() -> None:
+    """Make standard input the controlling terminal of a new session, as a shell's terminal is."""
+    os.setsid()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def test_a_port_in_use_is_one_line_and_exit_2(demo: StartDemo, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         process = demo("--port", str(port))
         output, errors = process.communicate(timeout=30)
     assert (process.returncode, output) == (2, "")
     assert errors.startswith("limelight: ")
-    assert str(port) in errors and "in use" in errors
+    assert str(port) in errors
+    assert "in use" in errors
     assert len(errors.splitlines()) == 1
-    assert relatives(mark(0)) == []
+    assert left(tmp_path) == []
 
 
 def test_a_redis_that_is_not_there_is_one_line_and_exit_3(demo: StartDemo) -> None:
@@ -179,7 +226,7 @@ def test_a_given_redis_is_used_twice_in_turn_but_not_by_two_at_once(demo: StartD
         assert SENTENCE.fullmatch(output.splitlines()[-1])
 
 
-def test_a_reader_that_goes_away_ends_the_demo_quietly(demo: StartDemo) -> None:
+def test_a_reader_that_goes_away_ends_the_demo_quietly(demo: StartDemo, tmp_path: Path) -> None:
     process = demo("--port", "0")
     assert process.stdout is not None
     process.stdout.readline()
@@ -187,4 +234,4 @@ def test_a_reader_that_goes_away_ends_the_demo_quietly(demo: StartDemo) -> None:
     assert process.wait(30) == 0
     assert process.stderr is not None
     assert process.stderr.read() == ""
-    assert relatives(mark(0)) == []
+    assert left(tmp_path) == []

@@ -9,7 +9,7 @@ import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,6 @@ _NOTE_SECONDS: Final = 8.0
 _READY_SECONDS: Final = 15.0
 _CATCH_UP_SECONDS: Final = 10.0
 _SCRAPE_SECONDS: Final = 10.0
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +75,8 @@ def run(options: Options) -> int:
         checked = settings(
             redis_url=url, host=options.host, port=options.port, otlp_endpoint=options.otlp_endpoint
         )
-        exporter = stack.enter_context(Exporter(checked))
         _refuse_company(checked)
+        exporter = stack.enter_context(Exporter(checked))
         before = _account_when_ready(exporter, stop)
         if before is None:
             return EXIT_OK
@@ -104,8 +103,7 @@ class StopSignals:
         self._former: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        heeded = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup
-        self._former = {number: signal.signal(number, self._note) for number in heeded}
+        self._former = {number: signal.signal(number, self._note) for number in self._heeded()}
         return self
 
     def __exit__(
@@ -113,6 +111,12 @@ class StopSignals:
     ) -> None:
         for number, handler in self._former.items():
             signal.signal(number, handler)
+
+    def _heeded(self) -> Iterator[signal.Signals]:
+        """All of them, but SIGHUP only if nobody (nohup) asked to ignore it."""
+        yield from (signal.SIGINT, signal.SIGTERM)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            yield signal.SIGHUP
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self.count += 1

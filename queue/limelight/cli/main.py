@@ -65,6 +65,7 @@ def _explains(entry: EntryPoint, missing: str) -> click.Command:
     return explain
 
 
+@click.rich_config(help_config=click.RichHelpConfiguration(text_paragraph_linebreaks="\n\n"))
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("limelight"), "-V", "--version", prog_name="limelight")
 def limelight() -> None:

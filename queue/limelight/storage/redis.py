@@ -61,6 +61,8 @@ class RedisStorage:
         self.emitter = emitter
         self._speaker = speaker
         self._patience = patience_seconds
+        self._keys = {name: script.keys(keys) for name, script in SCRIPTS.items()}
+        self._head = ("0", keys.queue, self.channel, emitter.max_events if emitter else 0)
         self._links = ThreadLinks(address)
         self._waiting: set[Link] = set()
         self._wait_lock = threading.Lock()
@@ -353,9 +355,9 @@ class RedisStorage:
         self.address.close()
 
     def _call(self, script: str, args: Sequence[Any], extra_keys: Sequence[str] = ()) -> Call:
-        cap = self.emitter.max_events if self.emitter else 0
-        head = ("0", self.keys.queue, self.channel, cap, self._speaker().id)
-        return Call(SCRIPTS[script], SCRIPTS[script].keys(self.keys, extra_keys), (*head, *args))
+        return Call(
+            SCRIPTS[script], (*self._keys[script], *extra_keys), (*self._head, self._speaker().id, *args)
+        )
 
 
 def _events(
