@@ -70,9 +70,7 @@ class QueueKeys:
 
     @property
     def cursors(self) -> str:
-        """Hash: reader name → its saved position: ``<stream id> <seq> <Unix ms of the save>``, and what follows
-        is the exporter's own (``lua/save.lua`` there).
-        """
+        """Hash: reader → its saved position, ``<stream id> <seq> <Unix ms of the save> …``; the rest is its own."""
         return self["cursors"]
 
     def channel(self, db: int) -> str:
