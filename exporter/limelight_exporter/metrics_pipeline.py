@@ -172,7 +172,7 @@ class MetricsPipeline:
         self._broken.add(fold.queue)
         if isinstance(error, redis.RedisError):
             why = explain(error, self._address)
-            _log.warning("queue %s: %s. Trying again until it works", fold.queue, why)
+            _log.warning("queue %s: %s (trying again until it works)", fold.queue, why)
         else:
             _log.error("queue %s: a fault in the exporter", fold.queue, exc_info=error)
 
@@ -196,7 +196,7 @@ class MetricsPipeline:
     def _failed(self, error: Exception) -> float:
         trouble = explain(error.__cause__ or error, self._address)
         if trouble != self._trouble:
-            _log.warning("%s. Trying again until it works", trouble)
+            _log.warning("%s (trying again until it works)", trouble)
         self._trouble = trouble
         return self._pause()
 

@@ -189,7 +189,7 @@ class TracePipeline:
     def _back_off(self, why: str) -> float:
         """Seconds to wait: doubling up to 30, spread so that exporters do not knock together."""
         if not self._failures:
-            _log.warning("%s. Trying again until it works", why)
+            _log.warning("%s (trying again until it works)", why)
         self._failures += 1
         return min(LONGEST_BACK_OFF_SECONDS, 0.5 * 2.0 ** min(self._failures, 10)) * (
             0.5 + random.random() / 2

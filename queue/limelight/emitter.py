@@ -37,8 +37,8 @@ class RedisEventEmitter:
     max_age_seconds: float = 86_400.0
 
     def __post_init__(self) -> None:
-        if self.max_events < 1_000:
-            raise ConfigurationError(f"max_events must be at least 1000, not {self.max_events}")
+        if type(self.max_events) is not int or self.max_events < 1_000:
+            raise ConfigurationError(f"max_events must be a whole number from 1000, not {self.max_events!r}")
         if self.max_age_seconds < 0:
             raise ConfigurationError(f"max_age_seconds must be 0 or more, not {self.max_age_seconds}")
 

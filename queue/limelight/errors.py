@@ -69,15 +69,21 @@ class OutcomeUnknown(RedisError):
 
 
 class RedisRefused(RedisError):
-    """Redis answered with an error (no permission, out of memory, wrong type); nothing has changed."""
+    """Redis answered with an error: no permission, out of memory, a key that holds something else.
+
+    Attributes:
+        may_pass: Waiting may help (a failover, a full disk, a password being changed).
+    """
+
+    may_pass: bool = False
 
 
 class TaskException(LimelightError):
     """The task ended in failure; raised where its result is read.
 
     Attributes:
-        metadata: ``error`` (repr of the exception), ``error_type``, ``traceback``, ``retries`` (used) and
-            ``task_id``, all text but ``retries``.
+        metadata: ``error`` (type and message), ``error_type``, ``traceback`` (or None), ``retries`` (how many
+            were used, as far as is known) and ``task_id``.
     """
 
     def __init__(self, metadata: Mapping[str, Any]) -> None:

@@ -87,20 +87,33 @@ def execute(
     token = current_run.set(context)
     try:
         value = registered.func(*args, **kwargs)
-    except RetryTask as request:
-        return Report(AskedRetry(_asked_delay(request)), watch.keys())
-    except CancelExecution as request:
-        return Report(Canceled(retry=bool(request.retry)), watch.keys())
     except BaseException as error:
-        return _failed(error, watch, final=False)
+        return _raised(error, watch)
     finally:
         current_run.reset(token)
     return _returned(value, serializer, watch, keep_result=keep_result)
 
 
+def _raised(error: BaseException, watch: Stopwatch) -> Report:
+    """What a task asks for by raising; one that asks for nonsense has failed."""
+    try:
+        if isinstance(error, RetryTask):
+            return Report(AskedRetry(_asked_delay(error)), watch.keys())
+        if isinstance(error, CancelExecution):
+            return Report(Canceled(retry=bool(error.retry)), watch.keys())
+    except Exception as fault:
+        return _failed(fault, watch, final=False)
+    return _failed(error, watch, final=False)
+
+
 def unreadable(error: UndecodableMessage) -> Report:
     """The report of a run whose message cannot be read: no retry could help."""
     return _failed(error, Stopwatch.started(), final=True)
+
+
+def untellable(error: Exception) -> Report:
+    """The report of a run whose own report could not be encoded."""
+    return Report(Raised(), Stopwatch.started().keys() | failure(error))
 
 
 def interrupted(watch: Stopwatch) -> Report:
@@ -137,7 +150,7 @@ def _returned(value: Any, serializer: wire.Serializer, watch: Stopwatch, *, keep
         return Report(Returned(), keys)
     try:
         result = _encoded(lambda: wire.encode_result(value, serializer))
-    except CannotCarry as error:
+    except Exception as error:  # also what another serializer than ours may raise
         return Report(ResultRefused(), keys | failure(error, _traceback(error)))
     return Report(Returned(), keys, result)
 

@@ -247,7 +247,9 @@ def _run(pipeline: Any) -> list[Any]:
     try:
         replies: list[Any] = pipeline.execute()
     except (redis.ConnectionError, redis.TimeoutError) as error:
-        raise RedisUnavailable(f"Redis does not answer: {error}. Is it running, is the URL right?") from error
+        raise RedisUnavailable(
+            f"Redis does not answer: {str(error).rstrip('.')}. Is it running, is the URL right?"
+        ) from error
     except redis.RedisError as error:
         raise RedisRefused(f"Redis refused a read: {error}") from error
     return replies

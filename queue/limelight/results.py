@@ -16,8 +16,8 @@ R = TypeVar("R")
 class ResultStore(Protocol):
     """What a result needs of its queue's storage."""
 
-    def result(self, task_id: str) -> bytes | None:
-        """The stored result, None if there is none."""
+    def result(self, task_id: str) -> tuple[bytes | None, bool]:
+        """The stored result, None if there is none; and whether one may still come."""
         ...
 
     def revoke(self, task_ids: list[str], until: float | None = None) -> int:
@@ -45,6 +45,7 @@ class Result(Generic[R]):
         self._store = store
         self._serializer = serializer
         self._read: tuple[Any, dict[str, Any] | None] | None = None
+        self._may_come = True
 
     def __repr__(self) -> str:
         return f"Result({self.id})"
@@ -73,7 +74,8 @@ class Result(Generic[R]):
             preserve: Taken for Huey's sake; reading never removes a result here.
 
         Raises:
-            TaskException: The task ended in failure.
+            TaskException: The task ended in failure, or (when waiting) without leaving a result: it was revoked,
+                its result was refused or is too old, or the queue stores none.
             ResultTimeout: It is not done within `timeout`.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -81,6 +83,8 @@ class Result(Generic[R]):
         while (read := self._look()) is None:
             if not blocking:
                 return None
+            if not self._may_come:
+                raise TaskException({"error": "the task ended without a result", "task_id": self.id})
             if deadline is not None and time.monotonic() >= deadline:
                 if revoke_on_timeout:
                     self.revoke()
@@ -98,7 +102,7 @@ class Result(Generic[R]):
 
     def _look(self) -> tuple[Any, dict[str, Any] | None] | None:
         if self._read is None:
-            data = self._store.result(self.id)
+            data, self._may_come = self._store.result(self.id)
             if data is not None:
                 self._read = wire.decode_result(data, self._serializer)
         return self._read

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,8 +10,10 @@ from typing import Any, Final
 
 from .crontab import Schedule
 from .errors import ConfigurationError, UnknownTask
+from .retry import LONGEST_DELAY_SECONDS
 
 PRIORITY_LIMIT: Final = 4_095
+RETRIES_LIMIT: Final = 1_000_000_000
 _NAME_LIMIT: Final = 200
 
 
@@ -41,21 +42,25 @@ class TaskOptions:
                 if 0 < len(self.name) <= _NAME_LIMIT and self.name.isprintable()
                 else ["name must be printable"]
             ),
-            *([] if _is_count(self.retries) else ["retries must be a whole number from 0"]),
+            *([] if _is_whole(self.retries, 0, RETRIES_LIMIT) else ["retries must be a whole number from 0"]),
             *([] if _is_seconds(self.retry_delay) else ["retry_delay must be seconds from 0"]),
             *([] if _is_seconds(self.retry_backoff) else ["retry_backoff must be a number from 0"]),
-            *([] if abs(self.priority) <= PRIORITY_LIMIT else [f"priority must be within ±{PRIORITY_LIMIT}"]),
+            *(
+                []
+                if _is_whole(self.priority, -PRIORITY_LIMIT, PRIORITY_LIMIT)
+                else [f"priority must be a whole number within ±{PRIORITY_LIMIT}"]
+            ),
         ]
         if faults:
             raise ConfigurationError(f"task {self.name!r}: {'; '.join(faults)}")
 
 
-def _is_count(value: int) -> bool:
-    return isinstance(value, int) and value >= 0
+def _is_whole(value: int, least: int, most: int) -> bool:
+    return type(value) is int and least <= value <= most
 
 
 def _is_seconds(value: float) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value) and value >= 0
+    return isinstance(value, int | float) and 0 <= value <= LONGEST_DELAY_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +101,8 @@ class Task:
 def as_seconds(delay: float | dt.timedelta) -> float:
     """Seconds of a delay given as a number or a timedelta; raises ConfigurationError when it is neither."""
     seconds = delay.total_seconds() if isinstance(delay, dt.timedelta) else delay
-    if not isinstance(seconds, int | float) or not math.isfinite(seconds):
-        raise ConfigurationError(f"delay must be seconds or a timedelta, not {delay!r}")
+    if not isinstance(seconds, int | float) or not seconds <= LONGEST_DELAY_SECONDS:
+        raise ConfigurationError(f"it must be seconds or a timedelta, at most ten years, not {delay!r}")
     return max(0.0, float(seconds))
 
 

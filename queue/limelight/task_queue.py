@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import inspect
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Final, Generic, ParamSpec, TypeVar, overload
 from uuid import UUID
 
 from . import wire
 from .crontab import Schedule, validated
 from .emitter import RedisEventEmitter, Speaker, fragment, service_of
-from .errors import ConfigurationError, OutcomeUnknown
+from .errors import ConfigurationError, OutcomeUnknown, RedisError
 from .keys import QueueKeys
 from .results import Result
 from .storage.base import Parcel
@@ -27,6 +28,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+DEFAULT_EMITTER: Final = RedisEventEmitter()
 When = float | dt.timedelta | dt.datetime
 
 
@@ -43,6 +45,7 @@ class TaskWrapper(Generic[P, R]):
         self.queue = queue
         self.func = func
         self.options = options
+        self._signature = _signature(func)
         functools.update_wrapper(self, func)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Result[R]:
@@ -50,7 +53,12 @@ class TaskWrapper(Generic[P, R]):
         return self.queue.enqueue(self.s(*args, **kwargs))
 
     def s(self, *args: P.args, **kwargs: P.kwargs) -> Task:
-        """A call that is not enqueued yet; hand it to `queue.enqueue`."""
+        """A call that is not enqueued yet; hand it to `queue.enqueue`.
+
+        Raises TypeError where the function could not be called so; a delay is for `schedule`.
+        """
+        if self._signature is not None:
+            self._signature.bind(*args, **kwargs)
         return Task(options=self.options, args=args, kwargs=dict(kwargs))
 
     def schedule(
@@ -119,7 +127,7 @@ class RedisQueue:
         results: Whether return values are stored.
         result_ttl: Seconds (or a timedelta) that a result stays.
         events: False writes no event at all: a little faster, and invisible to the exporter.
-        emitter: How many events are kept and where they are published.
+        emitter: How many events are kept and where they are published; None is the same as ``events=False``.
         serializer: `wire.MessagePack` (default) or `wire.SignedPickle`.
         service_name: ``service.name`` in traces, unless ``OTEL_SERVICE_NAME`` is set; else the queue's name.
         max_redeliveries: How many lost workers a task may survive before it is a dead letter.
@@ -140,7 +148,7 @@ class RedisQueue:
         results: bool = True,
         result_ttl: float | dt.timedelta = 86_400,
         events: bool = True,
-        emitter: RedisEventEmitter | None = None,
+        emitter: RedisEventEmitter | None = DEFAULT_EMITTER,
         serializer: wire.Serializer | None = None,
         service_name: str | None = None,
         max_redeliveries: int = 3,
@@ -156,12 +164,12 @@ class RedisQueue:
         self.registry = Registry(name)
         self._service = service_of(os.environ, service_name or name)
         self._speaker: Speaker | None = None
-        if not url and not redis_options:
+        if not url and not redis_options.keys() & {"host", "path", "connection_class"}:
             url = os.environ.get("LIMELIGHT_REDIS_URL") or "redis://localhost:6379/0"
         self.storage = RedisStorage(
             Address(url, redis_options),
             self.keys,
-            emitter=(emitter or RedisEventEmitter()) if events else None,
+            emitter=emitter if events else None,
             speaker=lambda: self.speaker,
             patience_seconds=patience,
         )
@@ -177,6 +185,10 @@ class RedisQueue:
         return self._speaker
 
     # -- Declaring --------------------------------------------------------------------------------------
+    @overload
+    def task(self, retries: Callable[P, R]) -> TaskWrapper[P, R]: ...
+
+    @overload
     def task(
         self,
         retries: int = 0,
@@ -184,14 +196,30 @@ class RedisQueue:
         retry_backoff: float = 0,
         priority: int | None = None,
         name: str | None = None,
-    ) -> Callable[[Callable[P, R]], TaskWrapper[P, R]]:
+    ) -> Callable[[Callable[P, R]], TaskWrapper[P, R]]: ...
+
+    def task(
+        self,
+        retries: int | Callable[P, R] = 0,
+        retry_delay: float = 0,
+        retry_backoff: float = 0,
+        priority: int | None = None,
+        name: str | None = None,
+    ) -> Callable[[Callable[P, R]], TaskWrapper[P, R]] | TaskWrapper[P, R]:
         """Declare a function as a task of this queue; see `TaskOptions`. Its name is by default the function's."""
+        if callable(retries):  # @queue.task, without parentheses
+            return self.task()(retries)
+        tries = retries
 
         def declare(func: Callable[P, R]) -> TaskWrapper[P, R]:
             function = func.func if isinstance(func, TaskWrapper) else func
+            if inspect.iscoroutinefunction(function):
+                raise ConfigurationError(
+                    f"{function.__qualname__} is async: workers run plain functions only"
+                )
             options = TaskOptions(
                 name=name or function.__name__,
-                retries=retries,
+                retries=tries,
                 retry_delay=retry_delay,
                 retry_backoff=retry_backoff,
                 priority=priority or 0,
@@ -236,16 +264,18 @@ class RedisQueue:
             RedisRefused: Redis answered with an error; nothing was enqueued.
         """
         parcel = self.parcel(task)
-        receipt = task.receipt or self.storage.new_receipt("enqueue")
+        task.receipt = task.receipt or self.storage.new_receipt("enqueue")  # kept until we know how it went
         try:
-            self.storage.enqueue([parcel], receipt)
+            self.storage.enqueue([parcel], task.receipt)
         except OutcomeUnknown as error:
-            task.receipt = receipt
             raise OutcomeUnknown(
                 f"task {task.id} ({task.name}) may or may not be on queue {self.name!r}: {error}. "
                 "Enqueueing the same task object again is safe.",
                 task.id,
             ) from error
+        except (RedisError, ConfigurationError):
+            task.receipt = None
+            raise
         task.receipt = None
         return self.result_handle(task.id)
 
@@ -318,6 +348,14 @@ class RedisQueue:
     def close(self) -> None:
         """Close this thread's connections."""
         self.storage.close()
+
+
+def _signature(func: Callable[..., Any]) -> inspect.Signature | None:
+    """What the function can be called with; None for builtins that do not say."""
+    try:
+        return inspect.signature(func)
+    except (TypeError, ValueError):
+        return None
 
 
 RedisHuey = RedisQueue

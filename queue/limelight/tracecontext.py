@@ -7,13 +7,11 @@ A message carries the context of its enqueue span; a run is a child of that span
 from __future__ import annotations
 
 import contextvars
-import re
 import secrets
 import sys
 from dataclasses import dataclass
 from typing import Final
 
-_TRACEPARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _TRACE_STATE_LIMIT: Final = 512
 
 
@@ -35,11 +33,6 @@ class TraceContext:
     state: str = ""
     started_at: float | None = None
 
-    @property
-    def traceparent(self) -> str:
-        """The W3C ``traceparent`` header, version 00."""
-        return f"00-{self.trace_id}-{self.span_id}-{self.flags:02x}"
-
 
 current_run: contextvars.ContextVar[TraceContext | None] = contextvars.ContextVar(
     "limelight_current_run", default=None
@@ -55,16 +48,6 @@ def new_span_id() -> str:
 def new_trace_id() -> str:
     """A random trace id: 32 hex digits, not all zero."""
     return secrets.token_hex(16) if (trace_id := secrets.token_hex(16)) == "0" * 32 else trace_id
-
-
-def parse(traceparent: str | None, state: str = "") -> TraceContext | None:
-    """Read a ``traceparent`` header; None if it is missing or not valid by W3C Trace Context level 1."""
-    match = _TRACEPARENT.fullmatch(traceparent.strip()) if traceparent else None
-    if match is None or match[1] == "ff" or (match[1] == "00" and match[5]):
-        return None
-    if not int(match[2], 16) or not int(match[3], 16):
-        return None
-    return TraceContext(match[2], match[3], int(match[4], 16), state[:_TRACE_STATE_LIMIT])
 
 
 def parent_of_enqueue() -> TraceContext | None:

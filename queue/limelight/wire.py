@@ -13,7 +13,7 @@ import hmac
 import pickle
 import zoneinfo
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -155,17 +155,6 @@ def _on_extension(code: int, data: memoryview) -> Any:
 
 
 _decode: Final = msgspec.msgpack.Decoder(ext_hook=_on_extension).decode
-_MALFORMED: Final = (
-    msgspec.DecodeError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    InvalidOperation,
-    RecursionError,
-    OverflowError,
-    zoneinfo.ZoneInfoNotFoundError,
-)
 
 
 class MessagePack:
@@ -175,20 +164,26 @@ class MessagePack:
 
     def dumps(self, value: Any) -> bytes:
         """Encode a plain value; raises CannotCarry for anything else."""
-        return _encode(_pack(value, "value"))
+        try:
+            return _encode(_pack(value, "value"))
+        except CannotCarry:
+            raise
+        except Exception as error:  # a tzinfo of one's own may raise anything
+            raise CannotCarry(f"value cannot be encoded: {type(error).__name__}: {error}") from error
 
     def loads(self, data: bytes) -> Any:
         """Decode; raises UndecodableMessage."""
         try:
             return _decode(data)
-        except _MALFORMED as error:
+        except Exception as error:  # bytes that somebody else wrote may make any constructor raise
             raise UndecodableMessage(f"not a MessagePack value of ours: {error}") from error
 
 
 class SignedPickle:
     """Pickle behind HMAC-SHA256, for those who must send objects.
 
-    Whoever knows the secret can run code in every worker; keep it out of Redis and out of the code.
+    Whoever knows the secret can run code in every worker; keep it out of Redis and out of the code. The signature
+    covers the arguments, not the task: whoever can write to Redis may hand signed arguments to another task.
 
     Args:
         secret: At least 16 bytes, the same in producers and workers.
@@ -277,7 +272,7 @@ def decode_message(body: bytes) -> Message:
     """Decode the envelope of a call; raises UndecodableMessage."""
     try:
         message = _decode_message(body)
-    except _MALFORMED as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise UndecodableMessage(f"the message is not one of ours: {error}") from error
     if message.v != MESSAGE_VERSION:
         raise UndecodableMessage(
@@ -309,7 +304,7 @@ def decode_result(data: bytes, serializer: Serializer) -> tuple[Any, dict[str, A
     """Decode a stored result: ``(value, None)`` or ``(None, metadata of the failure)``."""
     try:
         stored = _decode_result(data)
-    except _MALFORMED as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise UndecodableMessage(f"the stored result is not one of ours: {error}") from error
     if stored.error is not None:
         return None, stored.error

@@ -3,6 +3,7 @@
 import collections
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,16 @@ from running import consuming, has_ended, is_accounted_for, statuses, told
 from servers import wait_until
 from starters import OwnRedis
 
-from limelight import OutcomeUnknown, RedisQueue, RedisRefused, RedisUnavailable, Task, TaskException
+from limelight import (
+    OutcomeUnknown,
+    RedisQueue,
+    RedisRefused,
+    RedisUnavailable,
+    RetryTask,
+    Task,
+    TaskException,
+    crontab,
+)
 from limelight.storage.scripts import SCRIPTS
 from limelight.task import TaskOptions
 
@@ -234,10 +244,10 @@ def test_a_full_redis_refuses_the_producer_and_lets_the_consumer_finish(own_redi
         ({"retries": 1, "retry_delay": 0.1}, "error-scheduling"),
     ],
 )
-def test_a_redis_that_refuses_to_settle_is_told_and_the_task_comes_back(
+def test_a_redis_that_refuses_to_settle_for_a_while_is_told_and_nothing_runs_twice(
     own_redis: OwnRedis, options: dict[str, Any], expected: str
 ) -> None:
-    """A master without enough replicas refuses writes: nothing changes, and the lease brings the task back."""
+    """A master without enough replicas refuses writes for a while: it is told once, and nothing runs twice."""
     server = own_redis()
     queue = RedisQueue("faults", url=server.url)
     ran: list[int] = []
@@ -253,16 +263,182 @@ def test_a_redis_that_refuses_to_settle_is_told_and_the_task_comes_back(
 
         with consuming(queue, workers=1, lease_seconds=1.5, scheduler_interval=0.2) as consumer:
             handle = refused()
-            wait_until(lambda: ran and not consumer.running, 10, "the settlement is refused")
+            wait_until(lambda: ran)
+            began = time.monotonic()
+            wait_until(
+                lambda: time.monotonic() - began > 0.7 and consumer.running == 1, 10, "it stays leased"
+            )
             client.config_set("min-replicas-to-write", "0")
-            assert handle.get(blocking=True, timeout=20) == "done"
+            wait_until(lambda: has_ended(queue, handle.id), 20)
             wait_until(lambda: told(queue, status=expected, id=handle.id), 10)
-            wait_until(lambda: told(queue, status="error-dequeueing"), 10)
     (told_of,) = told(queue, status=expected, id=handle.id)
     assert (told_of["error"], told_of["source"], told_of["task"]) == (True, "worker", "refused")
     assert "traceback" in told_of
-    assert statuses(queue, status="lost") == ["lost"]
+    assert "lost" not in statuses(queue)
+    assert len(ran) == 1 + options.get("retries", 0)
     is_accounted_for(queue)
+
+
+def test_a_task_that_ends_during_an_outage_longer_than_its_lease_is_settled(
+    own_redis: OwnRedis, tmp_path: Path
+) -> None:
+    server = own_redis(persist_dir=tmp_path / "aof")
+    queue = RedisQueue("faults", url=server.url)
+    ran: list[int] = []
+
+    @queue.task()
+    def work() -> str:
+        ran.append(1)
+        server.kill()
+        return "done"
+
+    with consuming(queue, workers=1, lease_seconds=1):
+        handle = work()
+        wait_until(lambda: ran and not server.running)
+        began = time.monotonic()
+        wait_until(lambda: time.monotonic() - began > 2.5, 10)
+        server.start()
+        assert handle.get(blocking=True, timeout=20) == "done"
+    assert len(ran) == 1
+    assert "lost" not in statuses(queue)
+    is_accounted_for(queue)
+
+
+def test_a_user_without_rights_on_channels_loses_only_the_live_events(own_redis: OwnRedis) -> None:
+    server = own_redis()
+    with redis.Redis(port=server.port) as client:
+        client.execute_command("ACL", "SETUSER", "app", "reset", "on", ">geheim", "~limelight:*", "+@all")
+        client.execute_command("ACL", "SETUSER", "app", "resetchannels")
+    queue = RedisQueue("faults", host="127.0.0.1", port=server.port, username="app", password="geheim")
+    ok = queue.task(name="ok")(lambda: 1)
+    with consuming(queue):
+        assert ok().get(blocking=True, timeout=10) == 1
+    plain = RedisQueue("faults", url=server.url)
+    assert statuses(plain, task="ok") == ["enqueued", "started", "finished"]
+    is_accounted_for(plain)
+
+
+def test_two_consumers_in_one_process_share_the_work_and_run_nothing_twice(queue: RedisQueue) -> None:
+    ran: list[int] = []
+    note = queue.task(name="note")(ran.append)
+    handles = [note(number) for number in range(60)]
+    with consuming(queue), consuming(queue):
+        for handle in handles:
+            handle.get(blocking=True, timeout=20)
+    assert sorted(ran) == list(range(60))
+    is_accounted_for(queue)
+
+
+def test_a_consumer_with_a_short_lease_leaves_those_with_longer_ones_alone(queue: RedisQueue) -> None:
+    release: list[int] = []
+
+    @queue.task()
+    def hang() -> int:
+        wait_until(lambda: release, 30)
+        return 1
+
+    with consuming(queue, workers=1, lease_seconds=30):
+        handle = hang()
+        wait_until(lambda: told(queue, status="started"))
+        began = time.monotonic()
+        with consuming(queue, workers=1, lease_seconds=1):
+            wait_until(lambda: time.monotonic() - began > 4, 10)
+        release.append(1)
+        assert handle.get(blocking=True, timeout=10) == 1
+    assert "lost" not in statuses(queue)
+
+
+def test_revoked_tasks_hold_up_nobody(queue: RedisQueue) -> None:
+    ok = queue.task(name="ok")(lambda: 1)
+    revoked = [ok() for _ in range(300)]
+    assert queue.revoke_by_id([handle.id for handle in revoked]) == 300
+    last = ok()
+    with consuming(queue, workers=1):
+        assert last.get(blocking=True, timeout=4) == 1
+    assert statuses(queue).count("revoked") == 300
+    with pytest.raises(TaskException, match="ended without a result"):
+        revoked[0].get(blocking=True, timeout=10)
+
+
+class Impolite(RetryTask):
+    """Forgets to call its parent."""
+
+    def __init__(self) -> None:
+        pass
+
+
+class Unspeakable(Exception):
+    """Has a name that is no text."""
+
+
+Unspeakable.__qualname__ = "half \ud800"
+
+
+@pytest.mark.parametrize(
+    "error", [Impolite(), RetryTask(delay="5"), RetryTask(delay=1e304), Unspeakable(), SystemExit(3)]
+)  # type: ignore[arg-type]
+def test_a_task_that_raises_nonsense_has_failed_and_no_worse(queue: RedisQueue, error: BaseException) -> None:
+    @queue.task()
+    def bad() -> None:
+        raise error
+
+    ok = queue.task(name="ok")(lambda: 1)
+    with consuming(queue, workers=1):
+        handle = bad()
+        assert ok().get(blocking=True, timeout=10) == 1
+        wait_until(lambda: has_ended(queue, handle.id))
+    assert statuses(queue, id=handle.id) == ["enqueued", "started", "error-task", "dead"]
+    is_accounted_for(queue)
+
+
+def test_a_stop_gives_back_what_it_was_handed_too_late(redis_url: str, faulty_proxy: FaultyProxy) -> None:
+    """The answer to a reserve is lost, then the consumer is told to stop: the task goes back, it is not lost."""
+    queue = RedisQueue("faults", url=faulty_proxy.url)
+    direct = RedisQueue("faults", url=redis_url)
+    note = queue.task(name="note")(lambda: 1)
+    with consuming(queue, workers=1, lease_seconds=30) as consumer:
+        note().get(blocking=True, timeout=10)
+        faulty_proxy.drop_reply(SCRIPTS["reserve"].sha)
+        handle = direct.enqueue(call("note"))
+        wait_until(lambda: faulty_proxy.dropped)
+        consumer.stop()
+    assert statuses(direct, id=handle.id) in (
+        ["enqueued", "started", "interrupted"],
+        ["enqueued", "started", "finished"],
+    )
+    is_accounted_for(direct)
+
+
+def test_one_raising_schedule_does_not_stop_the_others(queue: RedisQueue) -> None:
+    ran: list[int] = []
+    queue.periodic_task(lambda when: when.minute < 1 / 0, name="broken")(lambda: None)
+    queue.periodic_task(crontab(minute="*"), name="tick")(lambda: ran.append(1))
+    queue.storage.address.client().hset(queue.keys["periodic_runs"], "tick:due", 60_000_000)
+    with consuming(queue):
+        wait_until(lambda: ran)
+        wait_until(lambda: told(queue, status="error-enqueueing"))
+    assert "ZeroDivisionError" in told(queue, status="error-enqueueing")[0]["traceback"]
+
+
+def test_threads_that_end_leave_their_lanes_to_the_next(queue: RedisQueue) -> None:
+    for _ in range(20):
+        thread = threading.Thread(target=lambda: queue.enqueue(call("note")))
+        thread.start()
+        thread.join()
+    assert queue.storage.address.client().hlen(queue.keys["lanes"]) <= 2
+    assert statuses(queue).count("enqueued") == 20
+
+
+@pytest.mark.parametrize("place", ["scheduled", "delayed", "running"])
+def test_an_unreadable_record_is_buried_wherever_it_is_found(queue: RedisQueue, place: str) -> None:
+    client = queue.storage.address.client()
+    task_id = "00000000-0000-0000-0000-000000000007"
+    client.hset(queue.keys["tasks"], task_id, b"\xc1")
+    client.zadd(queue.keys[place], {task_id: 1})
+    with consuming(queue, lease_seconds=1):
+        wait_until(lambda: told(queue, status="dead"))
+    assert client.zrange(queue.keys["dead"], 0, -1) == [task_id.encode()]
+    assert client.zcard(queue.keys[place]) == 0
 
 
 def test_a_zombies_result_is_refused(redis_url: str) -> None:

@@ -196,10 +196,9 @@ class Delivery(RuleBasedStateMachine):
         worker = self.workers[k]
         if worker.reserved:
             task_id = chance.choice(sorted(worker.reserved))
-            reason = ',"error_type":"x","error_message":"y"'
-            self.call(
-                "bury", task_id, worker.reserved.pop(task_id)[0], reason, ',"traceback":"z"', "", fate=fate
-            )
+            words = (',"error_type":"x","error_message":"y"', ',"traceback":"z"', "", b"", 1000)
+            token = worker.reserved.pop(task_id)[0]
+            self.call("bury", task_id, token, *words, fate=fate, extra=(KEYS.result(task_id),))
 
     @rule(k=st.integers(0, 2), fate=FATES)
     def renew(self, k: int, fate: str) -> None:
@@ -229,7 +228,8 @@ class Delivery(RuleBasedStateMachine):
 
     def reap_all(self, fate: str = "ok") -> None:
         for task_id in self.script("expired", LEASE_US, 100, 0):
-            self.call("reap", task_id, LEASE_US, "", 1000, extra=(KEYS.result(task_id.decode()),), fate=fate)
+            extra = (KEYS.result(task_id.decode()),)
+            self.call("reap", task_id, LEASE_US, "", 1000, "", extra=extra, fate=fate)
 
     @rule(fate=FATES)
     def reap(self, fate: str) -> None:
@@ -243,7 +243,7 @@ class Delivery(RuleBasedStateMachine):
 
     @rule()
     def promote(self) -> None:
-        self.call("promote", 100)
+        self.call("promote", 100, "")
 
     @rule()
     def schedule_delayed(self) -> None:
@@ -346,7 +346,7 @@ class Delivery(RuleBasedStateMachine):
                 self.now += LEASE_US // 6
                 self.reap_all()
             self.call("schedule", 100, "")
-            self.call("promote", 100)
+            self.call("promote", 100, "")
             for handed in self.reserve_as(f"good{next(self.ids)}", 1, 50, start=True)[2:]:
                 self.settle_one(handed[0].decode(), handed[1].decode(), "finished", "end", "success", 0)
             if self.client.hlen(KEYS["tasks"]) == self.client.zcard(KEYS["dead"]):

@@ -44,13 +44,14 @@ class StreamWriter:
 
     def tell_all(self, events: list[tuple[str, dict[str, Any]]]) -> list[str]:
         """Append events in one transaction, numbered without a gap."""
-        last = int(self.client.hincrby(self.keys["meta"], "seq", len(events)))
-        pipeline = self.client.pipeline()
+        last = int(self.client.hget(self.keys["meta"], "seq") or 0) + len(events)
+        pipeline = self.client.pipeline()  # one transaction, as events and their number are in the scripts
+        pipeline.hset(self.keys["meta"], "seq", last)
         pipeline.hset(self.keys["meta"], "epoch", self.epoch)
         for seq, (status, keys) in enumerate(events, last - len(events) + 1):
             told = event(status, seq, **{"queue": self.queue, "timestamp": time.time(), **keys})
             pipeline.xadd(self.keys["events"], {"e": json.dumps(told)})
-        return [stream_id.decode() for stream_id in pipeline.execute()[1:]]
+        return [stream_id.decode() for stream_id in pipeline.execute()[2:]]
 
     def finish_tasks(self, count: int, task: str = "send", **keys: Any) -> None:
         """Tell of tasks that were enqueued, started and finished, two events of ten ms each and three in all."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -83,7 +84,7 @@ def consumer(
     app.tasks.queue   the same
 
     Stop it with SIGTERM or Ctrl-C: running tasks may end, for --shutdown-timeout seconds; then they go
-    back to the queue. A second signal hands them back at once.
+    back to the queue. A second signal hands them back at once, a third exits at once.
 
     \b
     Examples:
@@ -111,13 +112,17 @@ def run(consumer: Consumer, queue: RedisQueue) -> None:
     )
     signals.wait(1)
     log.info("stopping: %d tasks still run (signal again to hand them back at once)", consumer.running)
-    stop = threading.Thread(target=consumer.stop, name="stop")
+    stop = threading.Thread(target=consumer.stop, name="stop", daemon=True)
     stop.start()
     while stop.is_alive() and signals.count < 2:
         stop.join(0.1)
-    if stop.is_alive():
-        consumer.hand_back_now()
-        stop.join()
+    consumer.hand_back_now()
+    while stop.is_alive():
+        stop.join(0.1)
+        if signals.count > 2:
+            log.error("stopped at once; what still ran comes back when its lease is over")
+            logging.shutdown()
+            os._exit(1)
     log.info("stopped")
     logging.shutdown()
     queue.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import uuid
 from importlib.metadata import version
 
 from limelight import events, execution
@@ -26,6 +27,9 @@ log = logging.getLogger("limelight.consumer")
 
 class Consumer:
     """Runs the tasks of a queue in threads of this process.
+
+    Attributes:
+        id: New at every start.
 
     Args:
         queue: Whose tasks; they must be declared (imported) before `start`.
@@ -61,39 +65,58 @@ class Consumer:
         if faults:
             raise ConfigurationError("cannot start: " + "; ".join(faults))
         self.queue = queue
-        self.id = queue.speaker.id
+        self.id = ""
+        self._count = workers
         self._shutdown_timeout = shutdown_timeout
+        self._scheduler_interval = scheduler_interval
         self._lease_seconds = lease_seconds
         self._stopping, self._stopped = threading.Event(), threading.Event()
         self._impatient = threading.Event()
-        self._holdings = Holdings(lease_seconds)
+        self._holdings = Holdings()
         self._reporter = Reporter(queue.storage)
+        self._workers: list[Worker] = []
+
+    def start(self) -> None:
+        """Begin to work. Redis may be away: everything waits for it and says so."""
+        self.id = (
+            uuid.uuid4().hex
+        )  # of this start; two consumers, or two processes after a fork, never share it
         self._scheduler = Scheduler(
-            queue, reporter=self._reporter, stopping=self._stopping, interval_seconds=scheduler_interval
+            self.queue,
+            reporter=self._reporter,
+            stopping=self._stopping,
+            interval_seconds=self._scheduler_interval,
         )
-        self._workers = [
-            Worker(
-                queue,
-                owner=f"{self.id}:{number}",
-                number=number,
-                holdings=self._holdings,
-                reporter=self._reporter,
-                on_scheduled=self._scheduler.nudge,
-                stopping=self._stopping,
-                lease_seconds=lease_seconds,
-            )
-            for number in range(1, workers + 1)
-        ]
-        self._reaper = Reaper(queue, stopping=self._stopping, lease_seconds=lease_seconds)
-        self._heartbeat = Heartbeat(
-            queue,
+        self._workers = [self._worker(number) for number in range(1, self._count + 1)]
+        keys = {"consumer": self.id, "workers": self._count, "tasks": list(self.queue.registry)}
+        self._tell(events.EVENT_CONSUMER_STARTED, keys)
+        self._reporter.flush()
+        reaper = Reaper(self.queue, stopping=self._stopping, lease_seconds=self._lease_seconds)
+        for thread in (self._heartbeat(), self._scheduler, reaper, *self._workers):
+            thread.start()
+
+    def _worker(self, number: int) -> Worker:
+        return Worker(
+            self.queue,
+            owner=f"{self.id}:{number}",
+            number=number,
+            holdings=self._holdings,
+            reporter=self._reporter,
+            on_scheduled=self._scheduler.nudge,
+            stopping=self._stopping,
+            lease_seconds=self._lease_seconds,
+        )
+
+    def _heartbeat(self) -> Heartbeat:
+        return Heartbeat(
+            self.queue,
             consumer=self.id,
             about=self._about(),
-            workers=workers,
+            workers=self._count,
             holdings=self._holdings,
             reporter=self._reporter,
             stopped=self._stopped,
-            lease_seconds=lease_seconds,
+            lease_seconds=self._lease_seconds,
         )
 
     def _about(self) -> dict[str, object]:
@@ -110,14 +133,6 @@ class Consumer:
     def running(self) -> int:
         """How many tasks run right now."""
         return len(self._holdings)
-
-    def start(self) -> None:
-        """Begin to work. Redis may be away: everything waits for it and says so."""
-        keys = {"consumer": self.id, "workers": len(self._workers), "tasks": list(self.queue.registry)}
-        self._tell(events.EVENT_CONSUMER_STARTED, keys)
-        self._reporter.flush()
-        for thread in (self._heartbeat, self._scheduler, self._reaper, *self._workers):
-            thread.start()
 
     def stop(self, *, graceful: bool = True) -> bool:
         """Stop: nothing new begins, running tasks may end, what does not is handed back as interrupted.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from typing import Final
 
 import msgspec
@@ -75,7 +74,7 @@ class Heartbeat(threading.Thread):
 
     def beat(self) -> None:
         """Renew, say that we live, tell what waited."""
-        held, sent_at = self._holdings.all(), time.monotonic()
+        held = self._holdings.all()
         leases = [one.handed.lease for one in held]
         note = _encode({**self._about, "busy": len(held)}).decode()
         owned = self._queue.storage.renew(
@@ -84,7 +83,7 @@ class Heartbeat(threading.Thread):
             consumer=self._consumer,
             heartbeat=f"{self._workers} {note}",
         )
-        for gone in self._holdings.renewed(leases, owned, sent_at):
+        for gone in self._holdings.not_among(leases, owned):
             log.warning(
                 "%s %s is not ours any more: its lease ran out, and what it returns will be refused",
                 gone.handed.name,

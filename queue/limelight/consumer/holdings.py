@@ -1,9 +1,8 @@
-"""What the workers of one consumer hold right now, and until when by their own clock."""
+"""What the workers of one consumer run right now."""
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -17,57 +16,46 @@ class Held:
 
     Attributes:
         handed: As Redis handed it over.
+        worker: Name of the worker that runs it.
         watch: When its code began.
-        valid_until: Monotonic seconds until which the lease is ours for certain.
     """
 
     handed: Handed
+    worker: str
     watch: Stopwatch
-    valid_until: float
 
 
 class Holdings:
     """The running tasks of a consumer. Safe for its threads."""
 
-    def __init__(self, lease_seconds: float) -> None:
-        self._lease_seconds = lease_seconds
-        self._held: dict[str, Held] = {}
+    def __init__(self) -> None:
+        self._held: dict[Lease, Held] = {}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._held)
 
-    def take(self, handed: Handed, sent_at: float) -> None:
-        """Note a task; its lease counts from before the request was sent (monotonic seconds)."""
+    def take(self, handed: Handed, worker: str) -> None:
+        """Note a task that begins now."""
         with self._lock:
-            self._held[handed.lease.token + handed.lease.task_id] = Held(
-                handed, Stopwatch.started(), sent_at + self._lease_seconds
-            )
+            self._held[handed.lease] = Held(handed, worker, Stopwatch.started())
+
+    def drop_all_of(self, worker: str) -> None:
+        """Forget what a worker held, so that it is renewed no more and comes back to the queue."""
+        with self._lock:
+            self._held = {lease: held for lease, held in self._held.items() if held.worker != worker}
 
     def drop(self, lease: Lease) -> None:
         """Forget a task: it is settled, or not ours any more."""
         with self._lock:
-            self._held.pop(lease.token + lease.task_id, None)
+            self._held.pop(lease, None)
 
     def all(self) -> list[Held]:
         """What is held now."""
         with self._lock:
             return list(self._held.values())
 
-    def renewed(self, leases: Iterable[Lease], owned: set[str], sent_at: float) -> list[Held]:
-        """Note which leases were prolonged; returns those that are not ours any more."""
-        gone = []
+    def not_among(self, leases: Iterable[Lease], owned: set[str]) -> list[Held]:
+        """Of the leases that were to be prolonged, those that are held here and not ours any more."""
         with self._lock:
-            for lease in leases:
-                held = self._held.get(lease.token + lease.task_id)
-                if held is not None and lease.task_id in owned:
-                    held.valid_until = sent_at + self._lease_seconds
-                elif held is not None:
-                    gone.append(held)
-        return gone
-
-    def is_ours(self, lease: Lease) -> bool:
-        """Whether a lease is still ours by our own clock."""
-        with self._lock:
-            held = self._held.get(lease.token + lease.task_id)
-            return held is not None and time.monotonic() < held.valid_until
+            return [self._held[one] for one in leases if one.task_id not in owned and one in self._held]

@@ -30,6 +30,7 @@ class Reaper(threading.Thread):
         self._queue = queue
         self._stopping = stopping
         self._lease_seconds = lease_seconds
+        self._where = queue.speaker.where
 
     def run(self) -> None:
         """Look until told to stop; no fault ends the thread."""
@@ -43,15 +44,22 @@ class Reaper(threading.Thread):
 
     def _look(self) -> None:
         storage = self._queue.storage
-        for task_id in storage.expired(lease_seconds=self._lease_seconds, count=_BATCH):
-            verdict = storage.reap(
-                task_id,
-                lease_seconds=self._lease_seconds,
-                result=self._lost_result(task_id),
-                result_ttl_ms=self._queue.result_ttl_ms,
-            )
-            if verdict in {"redelivered", "dead"}:
-                log.warning("the worker of task %s is lost: the task is %s", task_id, verdict)
+        while task_ids := storage.expired(lease_seconds=self._lease_seconds, count=_BATCH):
+            for task_id in task_ids:
+                self._reap(task_id)
+            if len(task_ids) < _BATCH or self._stopping.is_set():
+                return
+
+    def _reap(self, task_id: str) -> None:
+        verdict = self._queue.storage.reap(
+            task_id,
+            lease_seconds=self._lease_seconds,
+            result=self._lost_result(task_id),
+            result_ttl_ms=self._queue.result_ttl_ms,
+            where=self._where,
+        )
+        if verdict in {"redelivered", "dead"}:
+            log.warning("the worker of task %s is lost: the task is %s", task_id, verdict)
 
     def _lost_result(self, task_id: str) -> bytes:
         if not self._queue.results:

@@ -44,7 +44,7 @@ class Scheduler(threading.Thread):
         self._stopping = stopping
         self._interval = interval_seconds
         self._where = queue.speaker.where
-        self._minute = -1
+        self._next_check = 0.0
         self._nudged = threading.Event()
 
     def nudge(self) -> None:
@@ -57,7 +57,7 @@ class Scheduler(threading.Thread):
             pause = self._interval
             try:
                 pause = min(pause, self._promote())
-                if int(time.time() // 60) > self._minute:
+                if time.monotonic() >= self._next_check:
                     self._check_periodic()
             except (RedisUnavailable, OutcomeUnknown) as error:
                 log.debug("scheduler waits for Redis: %s", error)  # the workers say so aloud
@@ -72,7 +72,7 @@ class Scheduler(threading.Thread):
 
     def _promote(self) -> float:
         """Make due tasks ready; returns seconds until the next look is useful."""
-        promoted, next_due = self._storage.promote(_PROMOTE_BATCH)
+        promoted, next_due = self._storage.promote(_PROMOTE_BATCH, self._where)
         if promoted == _PROMOTE_BATCH:
             return 0.0
         return self._interval if next_due is None else next_due + 0.001
@@ -82,14 +82,19 @@ class Scheduler(threading.Thread):
         _, now = self._storage.check_periodic(self._where)
         moment = dt.datetime.fromtimestamp(now, dt.UTC)
         periodic = self._queue.registry.periodic
-        upcoming = {name: _next_due(schedule, moment) for name, (_, schedule) in periodic.items()}
-        if upcoming:
-            last = self._storage.watch_periodic(upcoming)
-            for name, (registered, schedule) in periodic.items():
-                due = schedule.latest_between(dt.datetime.fromtimestamp(last[name], dt.UTC), moment)
-                if due is not None:
-                    self._fire(registered, due.timestamp(), upcoming[name])
-        self._minute = int(now // 60)  # only now: a fault above means to check this minute again
+        upcoming = {
+            name: due
+            for name, (registered, schedule) in periodic.items()
+            if (due := self._next_due(registered, schedule, moment)) is not None
+        }
+        last = self._storage.watch_periodic(upcoming) if upcoming else {}
+        for name, last_due in last.items():
+            registered, schedule = periodic[name]
+            missed = schedule.latest_between(dt.datetime.fromtimestamp(last_due, dt.UTC), moment)
+            if missed is not None:
+                self._fire(registered, missed.timestamp(), upcoming[name])
+        # Only now, so that a fault above means to check again; at the start of the next minute of Redis' clock.
+        self._next_check = time.monotonic() + 60.0 - now % 60.0
 
     def _fire(self, registered: Registered, due: float, next_due: float) -> None:
         task = Task(options=registered.options)
@@ -103,12 +108,16 @@ class Scheduler(threading.Thread):
             about = about_task(task.id, task.name, task.options.retries, task.options.retry_delay)
             self._report(events.EVENT_ERROR_ENQUEUEING, error, about)
 
+    def _next_due(self, registered: Registered, schedule: Schedule, now: dt.datetime) -> float | None:
+        """Unix seconds of the next due time, 0 if there is none; None if the user's schedule raised."""
+        try:
+            upcoming = schedule.next_after(now)
+        except Exception as error:
+            log.exception("the schedule of periodic task %s raised", registered.options.name)
+            self._report(events.EVENT_ERROR_ENQUEUEING, error, NO_TASK)
+            return None
+        return 0.0 if upcoming is None else upcoming.timestamp()
+
     def _report(self, status: str, error: BaseException, about: str) -> None:
         keys = failure(error, "".join(tb.format_exception(error)))
         self._reporter.add(Notice(status, True, "scheduler", about + self._where + fragment(keys)))
-
-
-def _next_due(schedule: Schedule, now: dt.datetime) -> float:
-    """Unix seconds of the next due time; 0 if there is none."""
-    upcoming = schedule.next_after(now)
-    return 0.0 if upcoming is None else upcoming.timestamp()

@@ -113,6 +113,23 @@ class Settlement:
 
 
 @dataclass(frozen=True, slots=True)
+class Burial:
+    """A reserved task that nobody can run.
+
+    Attributes:
+        lease: The right to it.
+        reason: Fragment with error type and message.
+        traceback: Fragment with the traceback.
+        result: What `Result.get` will read, b"" for nothing.
+    """
+
+    lease: Lease
+    reason: str
+    traceback: str
+    result: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """An event about no task, or about one whose state does not change."""
 

@@ -16,7 +16,6 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -51,22 +50,31 @@ class Address:
     """
 
     def __init__(self, url: str | None, options: Mapping[str, Any]) -> None:
-        defaults = {
-            "socket_timeout": ANSWER_SECONDS,
-            "socket_connect_timeout": _CONNECT_SECONDS,
-            "protocol": 2,
-        }
-        chosen = {**defaults, **options, "retry": Retry(NoBackoff(), 0), "decode_responses": False}
+        chosen = {"socket_timeout": ANSWER_SECONDS, "socket_connect_timeout": _CONNECT_SECONDS, **options}
         try:
             pool = redis.ConnectionPool.from_url(url, **chosen) if url else redis.ConnectionPool(**chosen)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError):
             raise ConfigurationError(
-                f"cannot use the Redis URL {hidden(url or '')!r}: {error}. "
-                "It looks like redis://localhost:6379/0, rediss://host:6379 or unix:///path/to/socket"
+                f"cannot use the Redis URL {hidden(url or '')!r}. "
+                "It looks like redis://localhost:6379/0, rediss://host:6379 or unix:///path/to/socket; "
+                "in a password, write / as %2F, @ as %40, # as %23, ? as %3F"
             ) from None
+        # What our scripts rely on goes before anything that the URL asks for.
+        pool.connection_kwargs.update(protocol=2, decode_responses=False, retry=Retry(NoBackoff(), 0))
         self._pool = pool
         self.db = int(pool.connection_kwargs.get("db") or 0)
         self.shown = _shown(pool.connection_kwargs)
+        self._check_options()
+
+    def _check_options(self) -> None:
+        try:
+            self.connection()
+        except TypeError as error:
+            word = str(error).rpartition(" ")[2]
+            raise ConfigurationError(
+                f"RedisQueue and redis-py's connections take no option {word}. "
+                "If it is one of Huey's: see docs/coming-from-huey.md"
+            ) from None
 
     def connection(self) -> AbstractConnection:
         """A new connection of redis-py, not connected yet, not of any pool."""
@@ -83,15 +91,11 @@ class Address:
 
 
 def hidden(url: str) -> str:
-    """A URL as it may be shown: its password replaced by ``***``."""
-    try:
-        parts = urlsplit(url)
-        if parts.password is None:
-            return url
-        host = parts.netloc.rpartition("@")[2]
-        return parts._replace(netloc=f"{parts.username or ''}:***@{host}").geturl()
-    except ValueError:
-        return "(unreadable)"
+    """A URL as it may be shown: without its query, its password replaced by ``***``."""
+    scheme, separator, rest = url.partition("://")
+    credentials, at, place = rest.rpartition("@")
+    name = credentials.partition(":")[0]
+    return f"{scheme}{separator}{f'{name}:***@' if at else ''}{place.partition('?')[0]}"
 
 
 def _shown(options: Mapping[str, Any]) -> str:
@@ -104,6 +108,7 @@ class Link:
     """A pinned connection. Not for two threads at once; opens itself when first used, and again after a fault."""
 
     def __init__(self, address: Address) -> None:
+        self.pid = os.getpid()
         self._address = address
         self._connection: AbstractConnection | None = None
         self._interrupted = False
@@ -151,18 +156,27 @@ class Link:
 
     def read(self, *words: str | bytes | int | float) -> Any:
         """Run one plain command that may be run again: repeated once if the answer is lost. Raises as `call`."""
+        (answer,) = self.read_all(words)
+        return answer
+
+    def read_all(self, *commands: Sequence[str | bytes | int | float]) -> list[Any]:
+        """Run plain commands in one trip, as `read` does one."""
         try:
-            return self.command(*words)
+            return self._commands(commands)
         except OutcomeUnknown:
-            return self.command(*words)
+            return self._commands(commands)
 
     def command(self, *words: str | bytes | int | float) -> Any:
         """Run one plain command. Raises as `call`."""
-        (reply,) = self._exchange(self._ready([]), [words])
-        answer = self._answer(reply)
-        if isinstance(answer, Exception):
-            raise answer
+        (answer,) = self._commands([words])
         return answer
+
+    def _commands(self, commands: Sequence[Sequence[str | bytes | int | float]]) -> list[Any]:
+        answers = [self._answer(reply) for reply in self._exchange(self._ready([]), commands)]
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers
 
     def interrupt(self) -> None:
         """From another thread: end a blocking command; its thread gets OutcomeUnknown."""
@@ -251,7 +265,10 @@ class Link:
         return reply
 
     def _refused(self, error: Exception) -> RedisRefused:
-        return RedisRefused(f"Redis at {self._address.shown} refused: {error}.{_advice(str(error))}")
+        text = str(error).rstrip(".")
+        refusal = RedisRefused(f"Redis at {self._address.shown} refused: {text}.{_advice(text)}")
+        refusal.may_pass = isinstance(error, _PASSING) or any(code in text for code in _PASSING_CODES)
+        return refusal
 
 
 def _evalsha(call: Call) -> tuple[Any, ...]:
@@ -273,14 +290,26 @@ def _advice(text: str) -> str:
     return ""
 
 
+_PASSING: Final = (
+    redis.exceptions.AuthenticationError,
+    redis.exceptions.AuthorizationError,
+    redis.exceptions.ClusterDownError,
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.TryAgainError,
+)
+_PASSING_CODES: Final = (
+    *("BUSY", "CLUSTERDOWN", "MASTERDOWN", "MISCONF", "NOREPLICAS", "READONLY"),
+    *("enough good replicas", "used memory", "unable to persist"),
+)
 _ADVICE: Final = {
     "NOAUTH": "It wants a password: put it in the URL, redis://:password@host:6379/0.",
     "Authentication required": "It wants a password: put it in the URL, redis://:password@host:6379/0.",
     "WRONGPASS": "Name or password are wrong.",
     "invalid username-password": "Name or password are wrong.",
     "invalid password": "The password is wrong.",
-    "NOPERM": "The Redis user lacks a right; it needs scripts and all keys limelight:*.",
-    "user executing the script": "The Redis user lacks a right; it needs scripts and all keys limelight:*.",
+    "NOPERM": "The Redis user lacks a right: scripts, keys and channels limelight:*.",
+    "user executing the script": "The Redis user lacks a right: scripts, keys and channels limelight:*.",
     "used memory": "Redis is full: raise maxmemory, or let consumers catch up.",
     "WRONGTYPE": "A key of this queue holds something else: is the name used by another application?",
     "READONLY": "This is a replica: connect to the master.",
@@ -293,11 +322,30 @@ class ThreadLinks:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._local = threading.local()
+        self._free: list[Link] = []
 
     def get(self) -> Link:
-        """The calling thread's link."""
-        held: tuple[int, Link] | None = getattr(self._local, "held", None)
-        if held is None or held[0] != os.getpid():
-            held = (os.getpid(), Link(self._address))
-            self._local.held = held
-        return held[1]
+        """The calling thread's link; a thread that ends leaves it, and its lanes, to the next."""
+        loan: _Loan | None = getattr(self._local, "loan", None)
+        if loan is None or loan.pid != os.getpid():
+            loan = _Loan(self._borrow(), self._free)
+            self._local.loan = loan
+        return loan.link
+
+    def _borrow(self) -> Link:
+        with contextlib.suppress(IndexError):
+            while (link := self._free.pop()).pid != os.getpid():
+                pass  # it came through a fork, and its socket is the parent's
+            return link
+        return Link(self._address)
+
+
+class _Loan:
+    """A thread's hold on a link; given back when the thread is gone."""
+
+    def __init__(self, link: Link, free: list[Link]) -> None:
+        self.link, self.pid, self._free = link, os.getpid(), free
+
+    def __del__(self) -> None:
+        if self.pid == os.getpid():
+            self._free.append(self.link)

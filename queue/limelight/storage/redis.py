@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -18,7 +19,7 @@ from limelight.keys import REGISTRY, QueueKeys
 from limelight.task import Receipt
 from limelight.tracecontext import new_span_id, new_trace_id
 
-from .base import Handed, Lease, Notice, Parcel, Reservation, ReserveRequest, Settlement
+from .base import Burial, Handed, Lease, Notice, Parcel, Reservation, ReserveRequest, Settlement
 from .link import Address, Call, Link, ThreadLinks, reason
 from .scripts import SCRIPTS
 
@@ -84,7 +85,11 @@ class RedisStorage:
         """
         args = [arg for parcel in parcels for arg in _item(parcel)]
         call = self._call("enqueue", [receipt.lane, receipt.number, *args])
-        reply = self._repeat(call)
+        try:
+            reply = self._repeat(call)
+        except (OutcomeUnknown, KeyboardInterrupt, SystemExit):
+            self._links.get().retire_lane("enqueue")  # this number may be repeated, so none may follow it
+            raise
         if isinstance(reply, bytes):
             raise ConfigurationError(
                 f"a task with id {reply.decode()} is on queue {self.keys.queue!r} already"
@@ -103,12 +108,15 @@ class RedisStorage:
                 first, unknown = unknown is None, error
                 if first:
                     continue
+            except RedisRefused as error:
+                if unknown is None:
+                    raise
+                unknown = OutcomeUnknown(f"{unknown}; then {error}")  # the first try may have arrived
             except RedisUnavailable:
                 if unknown is None and time.monotonic() >= deadline:
                     raise
-            if time.monotonic() >= deadline:
-                link.retire_lane("enqueue")
-                raise unknown or OutcomeUnknown("no answer")
+            if unknown is not None and time.monotonic() >= deadline:
+                raise unknown
             time.sleep(0.05)
 
     def _announce_at_times(self) -> None:
@@ -149,10 +157,17 @@ class RedisStorage:
         mark = self._links.get().read("HGET", self.keys["revoked"], task_id)
         return mark is not None and (mark == b"0" or int(mark) > time.time() * 1e6)
 
-    def result(self, task_id: str) -> bytes | None:
-        """The stored result, None if there is none (yet, or any more)."""
-        data: bytes | None = self._links.get().read("GET", self.keys.result(task_id))
-        return data
+    def result(self, task_id: str) -> tuple[bytes | None, bool]:
+        """The stored result, None if there is none; and whether one may still come.
+
+        The task is looked at before its result: whoever finds it gone also finds what it left.
+        """
+        exists, buried, data = self._links.get().read_all(
+            ("HEXISTS", self.keys["tasks"], task_id),
+            ("ZSCORE", self.keys["dead"], task_id),
+            ("GET", self.keys.result(task_id)),
+        )
+        return data, bool(exists) and buried is None
 
     # -- Worker -----------------------------------------------------------------------------------------
     def settle_and_reserve(
@@ -222,10 +237,19 @@ class RedisStorage:
         replies = self._links.get().call(self._call("start", args))
         return [_handed(reply) if isinstance(reply, list) else None for reply in replies]
 
-    def bury(self, lease: Lease, *, reason_fragment: str, traceback_fragment: str, where: str) -> bool:
+    def bury(self, burial: Burial, *, where: str, result_ttl_ms: int) -> bool:
         """Put a reserved task that nobody can run into the dead letters (T15)."""
-        args = [lease.task_id, lease.token, reason_fragment, traceback_fragment, where]
-        return bool(self._links.get().call(self._call("bury", args)))
+        lease = burial.lease
+        args = [
+            lease.task_id,
+            lease.token,
+            burial.reason,
+            burial.traceback,
+            where,
+            burial.result,
+            result_ttl_ms,
+        ]
+        return bool(self._links.get().call(self._call("bury", args, [self.keys.result(lease.task_id)])))
 
     def release(self, leases: Sequence[Lease]) -> int:
         """Give reserved tasks back to their old place (T4); returns how many were still ours."""
@@ -255,9 +279,9 @@ class RedisStorage:
         """Put tasks that were enqueued for later on the schedule, and tell it; returns how many."""
         return int(self._links.get().call(self._call("schedule", [count, where])))
 
-    def promote(self, count: int) -> tuple[int, float | None]:
+    def promote(self, count: int, where: str) -> tuple[int, float | None]:
         """Make due tasks ready (T10); returns how many, and seconds until the next is due."""
-        promoted, next_due = self._links.get().call(self._call("promote", [count]))
+        promoted, next_due = self._links.get().call(self._call("promote", [count, where]))
         return int(promoted), None if next_due == b"-1" else int(next_due) / 1e6
 
     def renew(
@@ -274,9 +298,11 @@ class RedisStorage:
         args = [_micros(lease_seconds), count, _micros(age)]
         return [task_id.decode() for task_id in self._links.get().call(self._call("expired", args))]
 
-    def reap(self, task_id: str, *, lease_seconds: float, result: bytes, result_ttl_ms: int) -> str | None:
+    def reap(
+        self, task_id: str, *, lease_seconds: float, result: bytes, result_ttl_ms: int, where: str
+    ) -> str | None:
         """Take a task from an owner that is gone (T11, T12): "returned", "redelivered", "dead", or None."""
-        args = [task_id, _micros(lease_seconds), result, result_ttl_ms]
+        args = [task_id, _micros(lease_seconds), result, result_ttl_ms, where]
         reply = self._links.get().call(self._call("reap", args, [self.keys.result(task_id)]))
         return reply.decode() if isinstance(reply, bytes) else None
 
@@ -366,7 +392,10 @@ def _events(
     while True:
         try:
             for message in pubsub.listen():
-                yield msgspec.json.decode(message["data"])
+                with contextlib.suppress(
+                    msgspec.DecodeError
+                ):  # whoever may publish there may publish nonsense
+                    yield msgspec.json.decode(message["data"])
         except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
             pubsub = _patiently(subscribe_again)
 
@@ -385,7 +414,8 @@ def _micros(seconds: float) -> str:
 
 def _number(seconds: float) -> str:
     """A number as JSON has it, without an exponent or a needless fraction."""
-    return str(int(seconds)) if float(seconds).is_integer() else format(seconds, ".6f").rstrip("0")
+    text = format(seconds, ".6f").rstrip("0").rstrip(".")
+    return text or "0"
 
 
 def _item(parcel: Parcel) -> tuple[Any, ...]:

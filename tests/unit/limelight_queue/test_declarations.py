@@ -1,5 +1,7 @@
 import datetime as dt
+import json
 import queue as standard_library_queue
+from typing import Any
 
 import pytest
 
@@ -7,6 +9,7 @@ from limelight import ConfigurationError, RedisHuey, RedisQueue, crontab
 from limelight.errors import UnknownTask
 from limelight.keys import QueueKeys
 from limelight.storage.link import hidden
+from limelight.storage.redis import _number
 from limelight.storage.scripts import SCRIPTS
 from limelight.task import TaskOptions, as_seconds, as_timestamp, checked_id
 
@@ -104,9 +107,80 @@ def test_a_periodic_task_is_registered_with_its_schedule() -> None:
     assert hourly.call_local() is None
 
 
+def test_a_task_may_be_declared_without_parentheses() -> None:
+    queue = RedisQueue("mail")
+
+    @queue.task
+    def send(to: str) -> str:
+        return to
+
+    assert send.call_local("a") == "a"
+    assert list(queue.registry) == ["send"]
+
+
+def test_an_async_function_is_refused_at_the_door() -> None:
+    async def send() -> None: ...
+
+    with pytest.raises(ConfigurationError, match="send is async"):
+        RedisQueue("mail").task()(send)
+
+
+def test_a_call_that_the_function_cannot_take_is_refused_where_it_is_made() -> None:
+    send = RedisQueue("mail").task(name="send")(lambda to: to)
+    with pytest.raises(TypeError, match="delay"):
+        send.s("a", delay=10)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"retries": 10**15},
+        {"retries": True},
+        {"retries": 1.5},
+        {"priority": 1.5},
+        {"retry_delay": 1e304},
+        {"retry_delay": "5"},
+    ],
+)
+def test_numbers_that_scripts_could_not_keep_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError):
+        TaskOptions(name="send", **options)
+
+
+@pytest.mark.parametrize("seconds", [0, 1e-7, 0.1 * 3 * 10, 4.1 * 60, 0.5, 3, 1e9, 12345.678901])
+def test_a_number_of_seconds_is_json_whatever_it_is(seconds: float) -> None:
+    assert json.loads(_number(seconds)) == pytest.approx(seconds, abs=1e-6)
+
+
+def test_an_option_that_nobody_knows_is_refused_when_the_queue_is_made() -> None:
+    with pytest.raises(ConfigurationError, match=r"'store_none'"):
+        RedisQueue("mail", store_none=True)
+
+
+def test_an_option_of_the_connection_does_not_hide_the_url_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LIMELIGHT_REDIS_URL", "redis://elsewhere:7/3")
+    assert RedisQueue("mail", socket_keepalive=True).storage.address.shown == "elsewhere:7/3"
+    assert RedisQueue("mail", host="here").storage.address.shown == "here:6379/0"
+
+
+def test_what_the_url_asks_for_cannot_break_the_protocol() -> None:
+    address = RedisQueue("mail", url="redis://h/0?decode_responses=true&protocol=3").storage.address
+    assert not address.connection().encoder.decode_responses
+
+
+def test_no_emitter_means_no_events() -> None:
+    assert RedisQueue("mail", emitter=None).storage.emitter is None
+    assert RedisQueue("mail").storage.emitter is not None
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
+        ("redis://:pa/ss@host:1", "redis://:***@host:1"),
+        ("redis://:pa#s?s@host:1/2", "redis://:***@host:1/2"),
+        ("redis://host:1/0?password=geheim", "redis://host:1/0"),
         ("redis://app:geheim@host:1/2", "redis://app:***@host:1/2"),
         ("redis://:geheim@host", "redis://:***@host"),
         ("redis://host:1", "redis://host:1"),

@@ -71,5 +71,7 @@ def test_the_task_keys_are_all_there() -> None:
 def test_limits_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="max_events"):
         RedisEventEmitter(max_events=10)
+    with pytest.raises(ConfigurationError, match="max_events"):
+        RedisEventEmitter(max_events=1e6)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="max_age_seconds"):
         RedisEventEmitter(max_age_seconds=-1)

@@ -52,7 +52,8 @@ local function tell(status, is_error, source, fragment, stream_only)
     .. ',"v":1,"queue":"' .. QUEUE .. '","seq":' .. whole(seq)
     .. ',"source":"' .. source .. '","emitter":"' .. EMITTER .. '"}'
   redis.call('XADD', EVENTS, 'MAXLEN', '~', CAP, '*', 'e', event)
-  if CHANNEL ~= '' and not stream_only then redis.call('PUBLISH', CHANNEL, event) end
+  -- A user without rights on the channel loses live events, never the change or the durable event.
+  if CHANNEL ~= '' and not stream_only then redis.pcall('PUBLISH', CHANNEL, event) end
 end
 
 -- Keys of every event about a task.
@@ -111,6 +112,20 @@ local function to_dead(id, r, tail)
   r[STATE], r[TOKEN] = 'dead', ''
   save(id, r, tail)
   redis.call('ZADD', DEAD, whole(now), id)
+  redis.call('HDEL', REVOKED, id)
+end
+
+-- What was found in an index and is no task: bytes that are no record become a dead letter as they are;
+-- an entry without a record is only told. The caller has removed it from its index.
+local function unreadable(id, record, source, where)
+  redis.call('ZREM', READY_SINCE, id)
+  local fragment = ',"id":' .. cjson.encode(id) .. ',"task":"_unknown","retries":0,"retry_delay":0,"execute_time":null'
+    .. ',"error_type":"limelight.errors.UndecodableMessage","error_message":"its record is unreadable"' .. where
+  tell('error-internal', true, source, fragment .. ',"traceback":"The record of this task is unreadable."')
+  if record == false then
+    redis.call('ZADD', DEAD, whole(now), id)
+    tell('dead', false, source, fragment .. ',"end":"dead","first_ready_at":' .. seconds(now))
+  end
 end
 
 -- A lane numbers what one connection sends; a number seen before means: this was done, do nothing.
@@ -123,15 +138,24 @@ local function lane_is_new(lane, n)
 end
 
 -- After a silence longer than half a lease (outage, failover, clock jump) owners get one lease of time
--- to renew before anybody is declared lost. True while that grace lasts.
+-- to renew before anybody is declared lost. True while that grace lasts. Where the clock went back, leases
+-- that would now last too long are cut to the longest that any consumer takes.
 local function grace(lease)
   local seen = tonumber(redis.call('HGET', META, 'last_seen') or '0')
+  local longest = tonumber(redis.call('HGET', META, 'longest_lease') or '0')
   redis.call('HSET', META, 'last_seen', whole(now))
-  if seen > 0 and (now - seen > lease / 2 or now < seen - 1000000) then
-    redis.call('HSET', META, 'reap_after', whole(now + lease))
+  if lease > longest then
+    longest = lease
+    redis.call('HSET', META, 'longest_lease', whole(lease))
+  end
+  local went_back = now < seen - 1000000
+  if seen > 0 and (now - seen > lease / 2 or went_back) then
+    redis.call('HSET', META, 'reap_after', whole(now + longest))
+  end
+  if went_back then
     for _, index in ipairs({RESERVED, RUNNING}) do
-      for _, id in ipairs(redis.call('ZRANGEBYSCORE', index, '(' .. whole(now + lease), '+inf')) do
-        redis.call('ZADD', index, whole(now + lease), id)
+      for _, id in ipairs(redis.call('ZRANGEBYSCORE', index, '(' .. whole(now + longest), '+inf')) do
+        redis.call('ZADD', index, whole(now + longest), id)
       end
     end
   end

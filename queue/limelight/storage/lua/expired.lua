@@ -9,7 +9,7 @@ local ids = redis.call('ZRANGEBYSCORE', RESERVED, '-inf', whole(now - 1), 'LIMIT
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', RUNNING, '-inf', whole(now - 1), 'LIMIT', 0, tonumber(ARGV[7]))) do
   ids[#ids + 1] = id
 end
-for _, lane in ipairs(redis.call('ZRANGEBYSCORE', LANES_USED, '-inf', whole(now / 1000000 - 86400), 'LIMIT', 0, 1000)) do
+for _, lane in ipairs(redis.call('ZRANGEBYSCORE', LANES_USED, '-inf', whole(now / 1000000 - 86400), 'LIMIT', 0, 10000)) do
   redis.call('ZREM', LANES_USED, lane)
   redis.call('HDEL', LANES, lane)
 end
@@ -22,6 +22,9 @@ for at = 1, #heartbeats, 2 do
   end
 end
 if ARGV[8] ~= '0' then
-  redis.call('XTRIM', EVENTS, 'MINID', '~', whole((now - tonumber(ARGV[8])) / 1000))
+  local oldest = whole((now - tonumber(ARGV[8])) / 1000)
+  for _ = 1, 20 do  -- one call removes at most 10,000 entries
+    if redis.call('XTRIM', EVENTS, 'MINID', '~', oldest) == 0 then break end
+  end
 end
 return ids

@@ -1,6 +1,6 @@
 -- T10  scheduled → ready, for what is due. Silent: `ready_at` is the time it was due.
--- KEYS: scheduled tasks ready ready_since meta wake
--- ARGV: 6 how many at most
+-- KEYS: scheduled tasks ready ready_since dead events meta wake
+-- ARGV: 6 how many at most, 7 where (fragment)
 -- Returns: {how many, µs until the next is due or -1}
 local ids = redis.call('ZRANGEBYSCORE', SCHEDULED, '-inf', whole(now), 'LIMIT', 0, tonumber(ARGV[6]))
 for _, id in ipairs(ids) do
@@ -10,6 +10,8 @@ for _, id in ipairs(ids) do
   if r then
     r[SCORE] = next_score(r[PRIORITY])
     to_ready(id, r, tail, due)
+  else
+    unreadable(id, r, 'scheduler', ARGV[7])
   end
 end
 wake(#ids)

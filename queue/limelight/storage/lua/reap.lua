@@ -1,6 +1,7 @@
 -- T11, T12  A lease is over: running → ready or dead (told as lost), reserved → ready (silently).
--- KEYS: reserved running running_since tasks ready ready_since dead events meta wake result
--- ARGV: 6 id, 7 lease µs, 8 result to store if this is its end ("" for none), 9 result's life in ms
+-- KEYS: reserved running running_since tasks ready ready_since dead revoked events meta wake result
+-- ARGV: 6 id, 7 lease µs, 8 result to store if this is its end ("" for none), 9 result's life in ms,
+--       10 where (fragment)
 -- Returns: "returned", "redelivered", "dead", or 0 when the lease is not over (any more).
 local id, lease = ARGV[6], tonumber(ARGV[7])
 local deadline = redis.call('ZSCORE', RUNNING, id) or redis.call('ZSCORE', RESERVED, id)
@@ -9,7 +10,10 @@ local r, tail = load(id)
 redis.call('ZREM', RUNNING, id)
 redis.call('ZREM', RESERVED, id)
 redis.call('ZREM', RUNNING_SINCE, id)
-if not r then return 0 end
+if not r then
+  unreadable(id, r, 'reaper', ARGV[10])
+  return 0
+end
 if r[STATE] ~= 'running' then
   to_ready(id, r, tail, r[READY_AT])
   wake(1)
@@ -22,13 +26,14 @@ r[RAN] = r[RAN] + math.max(0, now - r[STARTED])
 tell('lost', true, 'reaper', about(r, tail) .. about_run(r) .. why
   .. ',"traceback":"The worker that ran this task stopped renewing its lease; it was killed, or cut off from Redis."'
   .. ',"span_end":"' .. whole(math.max(r[STARTED], tonumber(deadline) - lease)) .. '000","outcome":"lost"')
-r[REDELIVERIES], r[ATTEMPT] = r[REDELIVERIES] + 1, r[ATTEMPT] - 1
+r[REDELIVERIES] = r[REDELIVERIES] + 1
 if r[REDELIVERIES] > r[MAX_REDELIVERIES] then
   to_dead(id, r, tail)
   if ARGV[8] ~= '' then redis.pcall('SET', RESULT, ARGV[8], 'PX', ARGV[9]) end
   tell('dead', false, 'reaper', about(r, tail) .. about_run(r) .. why .. about_end(r, 'dead'))
   return 'dead'
 end
+r[ATTEMPT] = r[ATTEMPT] - 1
 to_ready(id, r, tail, now)
 wake(1)
 tell('redelivered', false, 'reaper', about(r, tail))

@@ -18,6 +18,7 @@ if before then
     for i = 2, #old do
       local r, tail = load(old[i])
       if r and r[TOKEN] == token then
+        redis.call('ZADD', r[STATE] == 'running' and RUNNING or RESERVED, 'XX', whole(now + lease), old[i])
         reply[#reply + 1] = handed(old[i], r, tail, r[STATE] == 'running' and 'started' or 'reserved')
       end
     end
@@ -44,14 +45,7 @@ for _, id in ipairs(redis.call('ZRANGE', READY, 0, tonumber(ARGV[8]) - 1)) do
     if verdict ~= 'revoked' then reply[#reply + 1] = handed(id, r, tail, verdict) end
     if r[REDELIVERIES] > 0 then break end
   else
-    redis.call('ZREM', READY_SINCE, id)
-    if r == false then redis.call('ZADD', DEAD, whole(now), id) end
-    local nulls = ',"id":' .. cjson.encode(id) .. ',"task":"_unknown","retries":0,"retry_delay":0,"execute_time":null'
-      .. ',"error_type":"limelight.errors.UndecodableMessage","error_message":"the record is unreadable"'
-    tell('error-internal', true, 'worker', nulls .. ',"traceback":"the record of this task is unreadable"' .. ARGV[11])
-    if r == false then
-      tell('dead', false, 'worker', nulls .. ',"end":"dead","first_ready_at":' .. seconds(now) .. ARGV[11])
-    end
+    unreadable(id, r, 'worker', ARGV[11])
   end
 end
 redis.call('HSET', REQUESTS, owner, cmsgpack.pack({request, unpack(ids)}))

@@ -1,5 +1,5 @@
 -- delayed → scheduled: a worker takes what was enqueued for later and puts it on the schedule.
--- KEYS: delayed scheduled tasks ready ready_since events meta wake
+-- KEYS: delayed scheduled tasks ready ready_since dead events meta wake
 -- ARGV: 6 how many, 7 where (fragment)
 -- Returns: how many it took.
 local ready = 0
@@ -15,6 +15,8 @@ for _, id in ipairs(ids) do
   elseif r then
     to_ready(id, r, tail, r[EXECUTE])
     ready = ready + 1
+  else
+    unreadable(id, r, 'worker', ARGV[7])
   end
 end
 wake(ready)
