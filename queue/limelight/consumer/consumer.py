@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from importlib.metadata import version
 
 from limelight import events, execution
@@ -74,26 +75,29 @@ class Consumer:
         self._impatient = threading.Event()
         self._holdings = Holdings()
         self._reporter = Reporter(queue.storage)
-        self._workers: list[Worker] = []
+        self._owners: list[str] = []
+        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
         """Begin to work. Redis may be away: everything waits for it and says so."""
-        self.id = (
-            uuid.uuid4().hex
-        )  # of this start; two consumers, or two processes after a fork, never share it
+        # Of this start: two consumers in one process, or two processes after a fork, never share it.
+        self.id = uuid.uuid4().hex
         self._scheduler = Scheduler(
             self.queue,
             reporter=self._reporter,
             stopping=self._stopping,
             interval_seconds=self._scheduler_interval,
         )
-        self._workers = [self._worker(number) for number in range(1, self._count + 1)]
+        workers = [self._worker(number) for number in range(1, self._count + 1)]
+        self._owners = [worker.owner for worker in workers]
         keys = {"consumer": self.id, "workers": self._count, "tasks": list(self.queue.registry)}
         self._tell(events.EVENT_CONSUMER_STARTED, keys)
         self._reporter.flush()
         reaper = Reaper(self.queue, stopping=self._stopping, lease_seconds=self._lease_seconds)
-        for thread in (self._heartbeat(), self._scheduler, reaper, *self._workers):
-            thread.start()
+        _thread("heartbeat", self._heartbeat().run)
+        _thread("scheduler", self._scheduler.run)
+        _thread("reaper", reaper.run)
+        self._threads = [_thread(worker.name, worker.run) for worker in workers]
 
     def _worker(self, number: int) -> Worker:
         return Worker(
@@ -148,10 +152,10 @@ class Consumer:
         self._stopping.set()
         self._scheduler.nudge()
         deadline = time.monotonic() + self._shutdown_timeout
-        for worker in self._workers:
-            while worker.is_alive() and not self._impatient.is_set() and time.monotonic() < deadline:
+        for thread in self._threads:
+            while thread.is_alive() and not self._impatient.is_set() and time.monotonic() < deadline:
                 self.queue.storage.end_waits()
-                worker.join(min(0.1, max(0.0, deadline - time.monotonic())))
+                thread.join(min(0.1, max(0.0, deadline - time.monotonic())))
         left = self._holdings.all()
         if left:
             self._hand_back(left)
@@ -183,10 +187,17 @@ class Consumer:
     def _leave(self) -> None:
         try:
             self._reporter.flush()
-            self.queue.storage.leave(self.id, [worker.owner for worker in self._workers])
+            self.queue.storage.leave(self.id, self._owners)
         except LimelightError as error:
             log.error("could not say goodbye to Redis: %s", error)
 
     def _tell(self, status: str, keys: dict[str, object]) -> None:
         told = NO_TASK + self.queue.speaker.where + fragment(keys)
         self._reporter.add(Notice(status, False, "worker", told, stream_only=True))
+
+
+def _thread(name: str, run: Callable[[], None]) -> threading.Thread:
+    """Start a thread that does not keep the process alive."""
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    return thread

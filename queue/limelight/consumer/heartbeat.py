@@ -20,7 +20,7 @@ _ANNOUNCE_EVERY: Final = 12
 _encode: Final = msgspec.json.Encoder().encode
 
 
-class Heartbeat(threading.Thread):
+class Heartbeat:
     """Beats every sixth of a lease.
 
     Args:
@@ -46,7 +46,6 @@ class Heartbeat(threading.Thread):
         stopped: threading.Event,
         lease_seconds: float,
     ) -> None:
-        super().__init__(name="heartbeat", daemon=True)
         self._queue = queue
         self._consumer = consumer
         self._interval = lease_seconds / 6

@@ -16,7 +16,7 @@ _BATCH: Final = 100
 LOST: Final = "limelight.worker_lost"
 
 
-class Reaper(threading.Thread):
+class Reaper:
     """Looks every sixth of a lease for leases that are over.
 
     Args:
@@ -26,7 +26,6 @@ class Reaper(threading.Thread):
     """
 
     def __init__(self, queue: RedisQueue, *, stopping: threading.Event, lease_seconds: float) -> None:
-        super().__init__(name="reaper", daemon=True)
         self._queue = queue
         self._stopping = stopping
         self._lease_seconds = lease_seconds

@@ -24,7 +24,7 @@ log = logging.getLogger("limelight.consumer")
 _PROMOTE_BATCH: Final = 1_000
 
 
-class Scheduler(threading.Thread):
+class Scheduler:
     """Looks every `interval_seconds`, and sooner when a task is due sooner.
 
     Args:
@@ -37,7 +37,6 @@ class Scheduler(threading.Thread):
     def __init__(
         self, queue: RedisQueue, *, reporter: Reporter, stopping: threading.Event, interval_seconds: float
     ) -> None:
-        super().__init__(name="scheduler", daemon=True)
         self._queue = queue
         self._storage = queue.storage
         self._reporter = reporter

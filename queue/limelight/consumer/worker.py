@@ -1,4 +1,4 @@
-"""A worker thread: ask for a task, run it, settle it and ask for the next in the same trip."""
+"""What a worker thread does: ask for a task, run it, settle it and ask for the next in the same trip."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _BACK_OFF_SECONDS: Final = (0.1, 5.0)
 _SCHEDULE_BATCH: Final = 100
 
 
-class Worker(threading.Thread):
+class Worker:
     """Runs one task at a time until it is told to stop.
 
     Args:
@@ -56,7 +56,7 @@ class Worker(threading.Thread):
         stopping: threading.Event,
         lease_seconds: float,
     ) -> None:
-        super().__init__(name=f"worker-{number}", daemon=True)
+        self.name = f"worker-{number}"
         self.owner = owner
         self._queue = queue
         self._storage = queue.storage
