@@ -68,3 +68,17 @@ def test_nothing_is_imported_inside_a_function_and_no_star_is() -> None:
                         if isinstance(node, ast.Import | ast.ImportFrom)
                     ]
     assert not inside
+
+
+def test_no_class_of_ours_is_a_thread() -> None:
+    """Thread's own attributes differ between Pythons (3.13 has a `_handle`); a subclass may shadow one."""
+    import ast
+
+    threads = [
+        f"{path}:{node.lineno}"
+        for root in ("queue", "exporter")
+        for path in (ROOT / root).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef) and any(ast.unparse(base).endswith("Thread") for base in node.bases)
+    ]
+    assert not threads

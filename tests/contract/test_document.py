@@ -279,5 +279,15 @@ def test_a_late_listener_sees_what_comes_from_then_on(queue: RedisQueue) -> None
     assert {event["id"] for event in listener.seen if event["id"]} == {second.id}
 
 
+def test_nonsense_on_the_channel_ends_no_listener(queue: RedisQueue) -> None:
+    task = queue.task(name="ok")(lambda: 1)
+    listener = Listener(queue)
+    client = queue.storage.address.client()
+    for nonsense in (b"\xff", b"{", b"7", b""):
+        client.publish(queue.storage.channel, nonsense)
+    with consuming(queue):
+        assert listener.until(task().id, "started", "finished") == ["started", "finished"]
+
+
 def test_the_queue_has_the_public_names_of_the_document() -> None:
     assert {"url", "events", "emitter"} <= set(inspect.signature(RedisQueue).parameters)

@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from limelight.embedded import EmbeddedRedis
 from limelight.keys import QueueKeys
 from limelight.storage.base import Parcel
-from limelight.storage.redis import _item
+from limelight.storage.packing import item
 from limelight.storage.scripts import SCRIPTS
 
 KEYS = QueueKeys("machine")
@@ -73,7 +73,7 @@ class Delivery(RuleBasedStateMachine):
 
     # -- Producers -------------------------------------------------------------------------------------
     def item(self, task_id: str, delay: int, retries: int) -> tuple[Any, ...]:
-        return _item(
+        return item(
             Parcel(
                 id=task_id,
                 name="task",

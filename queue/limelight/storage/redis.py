@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
-import redis
-import redis.client
-
-from limelight.emitter import NO_TASK, RedisEventEmitter, Speaker, fragment
+from limelight.emitter import NO_TASK, RedisEventEmitter, Speaker
 from limelight.errors import ConfigurationError, OutcomeUnknown, RedisRefused, RedisUnavailable
 from limelight.keys import REGISTRY, QueueKeys
 from limelight.task import Receipt
 from limelight.tracecontext import new_span_id, new_trace_id
 
+from . import packing
 from .base import Burial, Handed, Lease, Notice, Parcel, Reservation, ReserveRequest, Settlement
-from .link import Address, Call, Link, ThreadLinks, reason
+from .link import Address, Call, Link, ThreadLinks
+from .listening import PubSub, live_events, subscribed
 from .scripts import SCRIPTS
 
 TRACE_AGE_SECONDS: Final = 3_600.0
 """A run that starts later than this after its trace began opens a new trace, with a link."""
 
 _ANNOUNCE_SECONDS: Final = 3_600.0
-_SUBSCRIBE_SECONDS: Final = 5.0
-_decode_span: Final = msgspec.json.Decoder(dict[str, str]).decode
 log = logging.getLogger(__name__)
 
 
@@ -83,7 +78,7 @@ class RedisStorage:
             RedisRefused: Redis answered with an error; nothing was enqueued.
             ConfigurationError: A task of that id is on the queue already.
         """
-        args = [arg for parcel in parcels for arg in _item(parcel)]
+        args = [arg for parcel in parcels for arg in packing.item(parcel)]
         call = self._call("enqueue", [receipt.lane, receipt.number, *args])
         try:
             reply = self._repeat(call)
@@ -194,7 +189,7 @@ class RedisStorage:
                 raise reply
         reserved = replies.pop() if request is not None else None
         settled = [reply if isinstance(reply, RedisRefused) else bool(reply[0]) for reply in replies]
-        return settled, _reservation(reserved) if isinstance(reserved, list) else reserved
+        return settled, packing.reservation(reserved) if isinstance(reserved, list) else reserved
 
     def _settle_call(self, settlement: Settlement, result_ttl_ms: int) -> Call:
         lease, decision = settlement.lease, settlement.decision
@@ -207,8 +202,8 @@ class RedisStorage:
             settlement.fragment,
             settlement.result,
             result_ttl_ms,
-            _micros(decision.delay_seconds),
-            _number(decision.next_delay_seconds),
+            packing.micros(decision.delay_seconds),
+            packing.number(decision.next_delay_seconds),
             decision.end,
             settlement.traceback,
         ]
@@ -221,21 +216,21 @@ class RedisStorage:
                 request.owner,
                 request.number,
                 request.count,
-                _micros(request.lease_seconds),
+                packing.micros(request.lease_seconds),
                 request.names,
                 where,
-                _micros(TRACE_AGE_SECONDS),
+                packing.micros(TRACE_AGE_SECONDS),
                 *request.spans,
             ],
         )
 
     def start(self, leases: Sequence[Lease], *, lease_seconds: float, where: str) -> list[Handed | None]:
         """Begin runs of reserved tasks (T3); None where the task ended as revoked or is no longer ours."""
-        args: list[Any] = [_micros(lease_seconds), where, _micros(TRACE_AGE_SECONDS)]
+        args: list[Any] = [packing.micros(lease_seconds), where, packing.micros(TRACE_AGE_SECONDS)]
         for lease in leases:
             args += [lease.task_id, lease.token, new_span_id(), new_trace_id()]
         replies = self._links.get().call(self._call("start", args))
-        return [_handed(reply) if isinstance(reply, list) else None for reply in replies]
+        return [packing.handed(reply) if isinstance(reply, list) else None for reply in replies]
 
     def bury(self, burial: Burial, *, where: str, result_ttl_ms: int) -> bool:
         """Put a reserved task that nobody can run into the dead letters (T15)."""
@@ -288,21 +283,21 @@ class RedisStorage:
         self, leases: Sequence[Lease], *, lease_seconds: float, consumer: str, heartbeat: str
     ) -> set[str]:
         """Prolong leases and note the heartbeat (T9); returns the ids that are still ours."""
-        args: list[Any] = [_micros(lease_seconds), consumer, heartbeat]
+        args: list[Any] = [packing.micros(lease_seconds), consumer, heartbeat]
         args += [word for lease in leases for word in (lease.task_id, lease.token)]
         return {task_id.decode() for task_id in self._links.get().call(self._call("renew", args))}
 
     def expired(self, *, lease_seconds: float, count: int) -> list[str]:
         """Ids of tasks whose lease is over; also forgets lanes, consumers and events that are too old."""
         age = self.emitter.max_age_seconds if self.emitter else 0.0
-        args = [_micros(lease_seconds), count, _micros(age)]
+        args = [packing.micros(lease_seconds), count, packing.micros(age)]
         return [task_id.decode() for task_id in self._links.get().call(self._call("expired", args))]
 
     def reap(
         self, task_id: str, *, lease_seconds: float, result: bytes, result_ttl_ms: int, where: str
     ) -> str | None:
         """Take a task from an owner that is gone (T11, T12): "returned", "redelivered", "dead", or None."""
-        args = [task_id, _micros(lease_seconds), result, result_ttl_ms, where]
+        args = [task_id, packing.micros(lease_seconds), result, result_ttl_ms, where]
         reply = self._links.get().call(self._call("reap", args, [self.keys.result(task_id)]))
         return reply.decode() if isinstance(reply, bytes) else None
 
@@ -313,13 +308,13 @@ class RedisStorage:
 
     def watch_periodic(self, next_due: Mapping[str, float]) -> dict[str, float]:
         """Note periodic tasks and their next due times; returns the last due time of each (Unix seconds)."""
-        args = [word for name, due in next_due.items() for word in (name, _micros(due))]
+        args = [word for name, due in next_due.items() for word in (name, packing.micros(due))]
         replies = self._links.get().call(self._call("watch", args))
         return {name: int(last) / 1e6 for name, last in zip(next_due, replies, strict=True)}
 
     def fire(self, parcel: Parcel, *, due: float, next_due: float, where: str) -> bool:
         """Enqueue one run of a periodic task, once per due time (T16); False if that was done already."""
-        args = [parcel.periodic, _micros(due), _micros(next_due), where, *_item(parcel)]
+        args = [parcel.periodic, packing.micros(due), packing.micros(next_due), where, *packing.item(parcel)]
         return bool(self._links.get().call(self._call("fire", args)))
 
     def tell(self, notices: Sequence[Notice], receipt: Receipt) -> None:
@@ -352,28 +347,17 @@ class RedisStorage:
             return ""
         return self.keys.channel(self.address.db) if self.emitter.channel is None else self.emitter.channel
 
-    def listener(self) -> redis.client.PubSub:
+    def listener(self) -> PubSub:
         """A redis-py PubSub that is subscribed already; ``message["data"]`` is an event's JSON.
 
         Raises ConfigurationError for a queue that publishes no events, RedisUnavailable if Redis is away.
         """
         if not self.channel:
             raise ConfigurationError(f"queue {self.keys.queue!r} publishes no events (events=False)")
-        pubsub: redis.client.PubSub = self.address.client().pubsub()
-        try:
-            pubsub.subscribe(self.channel)
-            confirmed = pubsub.get_message(timeout=_SUBSCRIBE_SECONDS)
-        except (redis.exceptions.RedisError, OSError) as error:
-            raise RedisUnavailable(
-                f"cannot listen to events at {self.address.shown}: {reason(error)}"
-            ) from error
-        if not confirmed or confirmed["type"] != "subscribe":
-            raise RedisUnavailable(f"Redis at {self.address.shown} did not confirm the subscription in time")
-        pubsub.ignore_subscribe_messages = True  # a reconnect subscribes again; listeners see events only
-        return pubsub
+        return subscribed(self.address, self.channel)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        return _events(self.listener(), self.listener)
+        return live_events(self.listener(), self.listener)
 
     def close(self) -> None:
         """Close this thread's connection and the pooled ones."""
@@ -384,94 +368,3 @@ class RedisStorage:
         return Call(
             SCRIPTS[script], (*self._keys[script], *extra_keys), (*self._head, self._speaker().id, *args)
         )
-
-
-def _events(
-    pubsub: redis.client.PubSub, subscribe_again: Callable[[], redis.client.PubSub]
-) -> Iterator[dict[str, Any]]:
-    while True:
-        try:
-            for message in pubsub.listen():
-                with contextlib.suppress(
-                    msgspec.DecodeError
-                ):  # whoever may publish there may publish nonsense
-                    yield msgspec.json.decode(message["data"])
-        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
-            pubsub = _patiently(subscribe_again)
-
-
-def _patiently(subscribe: Callable[[], redis.client.PubSub]) -> redis.client.PubSub:
-    while True:
-        try:
-            return subscribe()
-        except RedisUnavailable:
-            time.sleep(0.5)
-
-
-def _micros(seconds: float) -> str:
-    return str(round(seconds * 1e6))
-
-
-def _number(seconds: float) -> str:
-    """A number as JSON has it, without an exponent or a needless fraction."""
-    text = format(seconds, ".6f").rstrip("0").rstrip(".")
-    return text or "0"
-
-
-def _item(parcel: Parcel) -> tuple[Any, ...]:
-    """The 17 arguments of one task; see ``lua/_enqueue.lua``."""
-    state = fragment({"trace_state": parcel.trace_state or None})
-    span = fragment(
-        {
-            "trace_id": parcel.trace_id,
-            "span_id": parcel.span_id,
-            "trace_flags": parcel.trace_flags,
-            "span_start": str(parcel.span_start_ns),
-        }
-    )
-    return (
-        parcel.id,
-        parcel.name,
-        fragment({"id": parcel.id, "task": parcel.name}),
-        parcel.body,
-        parcel.retries,
-        _number(parcel.retry_delay),
-        "" if parcel.execute_at is None else _micros(parcel.execute_at),
-        "" if parcel.delay is None else _micros(parcel.delay),
-        parcel.priority,
-        parcel.max_redeliveries,
-        parcel.trace_id,
-        parcel.span_id,
-        parcel.trace_flags,
-        state,
-        _micros(parcel.traced_at),
-        f"{parcel.span_start_ns // 1000:016d}{span}{state}{parcel.where}",
-        parcel.periodic,
-    )
-
-
-def _reservation(reply: list[Any]) -> Reservation:
-    delayed, ready, *tasks = reply
-    return Reservation(tuple(_handed(task) for task in tasks), int(delayed), int(ready))
-
-
-def _handed(reply: list[Any]) -> Handed:
-    task_id, token, verdict, name, run, attempt, retries, delay, redeliveries, span, *rest = reply
-    flags, traced, started, body = rest
-    ids = _decode_span(span) if span else {}
-    return Handed(
-        lease=Lease(task_id.decode(), token.decode()),
-        started=verdict == b"started",
-        name=name.decode(),
-        run=int(run),
-        attempt=int(attempt),
-        retries=int(retries),
-        retry_delay=float(delay),
-        redeliveries=int(redeliveries),
-        trace_id=ids.get("trace_id", ""),
-        span_id=ids.get("span_id", ""),
-        trace_flags=int(flags),
-        traced_at=int(traced) / 1e6,
-        started_at=int(started) / 1e6,
-        body=body,
-    )

@@ -9,7 +9,7 @@ from limelight import ConfigurationError, RedisHuey, RedisQueue, crontab
 from limelight.errors import UnknownTask
 from limelight.keys import QueueKeys
 from limelight.storage.link import hidden
-from limelight.storage.redis import _number
+from limelight.storage.packing import number
 from limelight.storage.scripts import SCRIPTS
 from limelight.task import TaskOptions, as_seconds, as_timestamp, checked_id
 
@@ -149,7 +149,7 @@ def test_numbers_that_scripts_could_not_keep_are_refused(options: dict[str, Any]
 
 @pytest.mark.parametrize("seconds", [0, 1e-7, 0.1 * 3 * 10, 4.1 * 60, 0.5, 3, 1e9, 12345.678901])
 def test_a_number_of_seconds_is_json_whatever_it_is(seconds: float) -> None:
-    assert json.loads(_number(seconds)) == pytest.approx(seconds, abs=1e-6)
+    assert json.loads(number(seconds)) == pytest.approx(seconds, abs=1e-6)
 
 
 def test_an_option_that_nobody_knows_is_refused_when_the_queue_is_made() -> None:

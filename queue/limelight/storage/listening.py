@@ -1,0 +1,64 @@
+"""Live events over pub/sub: from the subscription on, at most once, in order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import msgspec
+import redis
+from redis.client import PubSub
+
+from limelight.errors import RedisUnavailable
+from limelight.storage.link import Address, reason
+
+__all__ = ["PubSub", "live_events", "subscribed"]
+
+_CONFIRM_SECONDS: Final = 5.0
+_RETRY_SECONDS: Final = 0.5
+
+
+def subscribed(address: Address, channel: str) -> PubSub:
+    """A PubSub whose subscription is confirmed; later confirmations, after a reconnect, are not shown.
+
+    Raises RedisUnavailable if Redis is away or does not confirm in time.
+    """
+    pubsub: PubSub = address.client().pubsub()
+    try:
+        pubsub.subscribe(channel)
+        confirmed = pubsub.get_message(timeout=_CONFIRM_SECONDS)
+    except (redis.exceptions.RedisError, OSError) as error:
+        raise RedisUnavailable(f"cannot listen to events at {address.shown}: {reason(error)}") from error
+    if not confirmed or confirmed["type"] != "subscribe":
+        raise RedisUnavailable(f"Redis at {address.shown} did not confirm the subscription in time")
+    pubsub.ignore_subscribe_messages = True
+    return pubsub
+
+
+def live_events(pubsub: PubSub, subscribe_again: Callable[[], PubSub]) -> Iterator[dict[str, Any]]:
+    """Events as dicts for ever; over an outage it subscribes again. What is no event is skipped."""
+    while True:
+        try:
+            for message in pubsub.listen():
+                event = _decoded(message["data"])
+                if event is not None:
+                    yield event
+        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
+            pubsub = _patiently(subscribe_again)
+
+
+def _decoded(data: bytes) -> dict[str, Any] | None:
+    try:
+        event = msgspec.json.decode(data)
+    except msgspec.DecodeError:  # whoever may publish there may publish nonsense
+        return None
+    return event if isinstance(event, dict) else None
+
+
+def _patiently(subscribe: Callable[[], PubSub]) -> PubSub:
+    while True:
+        try:
+            return subscribe()
+        except RedisUnavailable:
+            time.sleep(_RETRY_SECONDS)
