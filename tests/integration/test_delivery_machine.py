@@ -121,6 +121,12 @@ class Delivery(RuleBasedStateMachine):
         args = (owner, request, count, LEASE_US, names, "", 3_600_000_000, *spans)
         return self.call("reserve", *args, fate=fate)
 
+    @rule(k=st.integers(0, 2), start=st.booleans())
+    def a_worker_gets_a_task(self, k: int, start: bool) -> None:
+        """What most interleavings begin with."""
+        self.enqueue("ok", 0, 1)
+        self.reserve(k, 1, start, "ok")
+
     @rule(k=st.integers(0, 2), count=st.integers(1, 3), start=st.booleans(), fate=FATES)
     def reserve(self, k: int, count: int, start: bool, fate: str) -> None:
         worker, sent = self.workers[k], self.now
@@ -137,11 +143,10 @@ class Delivery(RuleBasedStateMachine):
         if reply[0]:
             self.call("schedule", 100, "")
 
-    @rule(k=st.integers(0, 2), chance=st.randoms(use_true_random=False), fate=FATES)
-    def start(self, k: int, chance: Any, fate: str) -> None:
-        worker = self.workers[k]
-        if not worker.reserved:
-            return
+    @precondition(lambda self: any(worker.reserved for worker in self.workers))
+    @rule(chance=st.randoms(use_true_random=False), fate=FATES)
+    def start(self, chance: Any, fate: str) -> None:
+        worker = chance.choice([worker for worker in self.workers if worker.reserved])
         task_id = chance.choice(sorted(worker.reserved))
         token, deadline = worker.reserved[task_id]
         if self.now > deadline:
@@ -161,17 +166,15 @@ class Delivery(RuleBasedStateMachine):
         words = (task_id, token, status, outcome, fate, "", "", 1000, delay * 1_000_000, "1", end, "")
         return self.call("settle", *words, extra=(KEYS.result(task_id),), fate=luck)
 
+    @precondition(lambda self: any(worker.running for worker in self.workers))
     @rule(
-        k=st.integers(0, 2),
         chance=st.randoms(use_true_random=False),
         how=st.sampled_from(["finished", "finished", "error", "interrupted"]),
         delay=st.sampled_from([0, 3]),
         fate=FATES,
     )
-    def settle(self, k: int, chance: Any, how: str, delay: int, fate: str) -> None:
-        worker = self.workers[k]
-        if not worker.running:
-            return
+    def settle(self, chance: Any, how: str, delay: int, fate: str) -> None:
+        worker = chance.choice([worker for worker in self.workers if worker.running])
         task_id = chance.choice(sorted(worker.running))  # a zombie settles too
         token = worker.running[task_id][0]
         record = self.records().get(task_id)
@@ -181,19 +184,24 @@ class Delivery(RuleBasedStateMachine):
             "interrupted": ("interrupted", "back", ""),
             "error": ("error-task", "retry", "") if retries else ("error-task", "dead", "dead"),
         }[how]
-        if self.settle_one(task_id, token, *words, delay, fate) is not None:
+        reply = self.settle_one(task_id, token, *words, delay, fate)
+        if reply is not None:
             del worker.running[task_id]
+            owned = record is not None and record[1] == token
+            assert owned or reply == [0], "a worker settled what is another's"
 
-    @rule(k=st.integers(0, 2), chance=st.randoms(use_true_random=False), fate=FATES)
-    def release(self, k: int, chance: Any, fate: str) -> None:
-        worker = self.workers[k]
+    @precondition(lambda self: any(worker.reserved for worker in self.workers))
+    @rule(chance=st.randoms(use_true_random=False), fate=FATES)
+    def release(self, chance: Any, fate: str) -> None:
+        worker = chance.choice([worker for worker in self.workers if worker.reserved])
         if worker.reserved:
             task_id = chance.choice(sorted(worker.reserved))
             self.call("release", task_id, worker.reserved.pop(task_id)[0], fate=fate)
 
-    @rule(k=st.integers(0, 2), chance=st.randoms(use_true_random=False), fate=FATES)
-    def bury(self, k: int, chance: Any, fate: str) -> None:
-        worker = self.workers[k]
+    @precondition(lambda self: any(worker.reserved for worker in self.workers))
+    @rule(chance=st.randoms(use_true_random=False), fate=FATES)
+    def bury(self, chance: Any, fate: str) -> None:
+        worker = chance.choice([worker for worker in self.workers if worker.reserved])
         if worker.reserved:
             task_id = chance.choice(sorted(worker.reserved))
             words = (',"error_type":"x","error_message":"y"', ',"traceback":"z"', "", b"", 1000)
@@ -240,6 +248,13 @@ class Delivery(RuleBasedStateMachine):
         for _ in range(12):
             self.reap_all()
             self.now += LEASE_US // 6
+
+    @precondition(lambda self: any(worker.running for worker in self.workers))
+    @rule(k=st.integers(0, 2))
+    def another_takes_over(self, k: int) -> None:
+        """Nobody renews for two leases, then one worker takes what came back: the others are zombies."""
+        self.reap_steadily()
+        self.reserve(k, 3, True, "ok")
 
     @rule()
     def promote(self) -> None:
