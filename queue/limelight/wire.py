@@ -272,7 +272,7 @@ def decode_message(body: bytes) -> Message:
     """Decode the envelope of a call; raises UndecodableMessage."""
     try:
         message = _decode_message(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UndecodableMessage(f"the message is not one of ours: {error}") from error
     if message.v != MESSAGE_VERSION:
         raise UndecodableMessage(
@@ -304,7 +304,7 @@ def decode_result(data: bytes, serializer: Serializer) -> tuple[Any, dict[str, A
     """Decode a stored result: ``(value, None)`` or ``(None, metadata of the failure)``."""
     try:
         stored = _decode_result(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UndecodableMessage(f"the stored result is not one of ours: {error}") from error
     if stored.error is not None:
         return None, stored.error

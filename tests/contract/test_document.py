@@ -283,7 +283,7 @@ def test_nonsense_on_the_channel_ends_no_listener(queue: RedisQueue) -> None:
     task = queue.task(name="ok")(lambda: 1)
     listener = Listener(queue)
     client = queue.storage.address.client()
-    for nonsense in (b"\xff", b"{", b"7", b""):
+    for nonsense in (b"\xff", b"{", b"7", b"", b'{"a":"\xff"}'):
         client.publish(queue.storage.channel, nonsense)
     with consuming(queue):
         assert listener.until(task().id, "started", "finished") == ["started", "finished"]

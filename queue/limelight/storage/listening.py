@@ -51,7 +51,7 @@ def live_events(pubsub: PubSub, subscribe_again: Callable[[], PubSub]) -> Iterat
 def _decoded(data: bytes) -> dict[str, Any] | None:
     try:
         event = msgspec.json.decode(data)
-    except msgspec.DecodeError:  # whoever may publish there may publish nonsense
+    except (msgspec.DecodeError, UnicodeDecodeError):  # whoever may publish there may publish nonsense
         return None
     return event if isinstance(event, dict) else None
 

@@ -116,6 +116,14 @@ def test_garbage_is_undecodable_and_nothing_worse(data: bytes) -> None:
             continue
 
 
+def test_text_that_is_not_utf_8_is_undecodable() -> None:
+    body = b"\x96\x01\xa2\xff\xfe\xa7msgpack\xc4\x00\x00\xa0"
+    with pytest.raises(UndecodableMessage):
+        wire.decode_message(body)
+    with pytest.raises(UndecodableMessage):
+        wire.decode_result(body, wire.MessagePack())
+
+
 def test_a_message_of_a_later_version_says_update() -> None:
     message = wire.Message(2, "send", "msgpack", b"", 0.0, "")
     with pytest.raises(UndecodableMessage, match="version 2, this worker reads 1"):
