@@ -13,6 +13,9 @@
     │   └── RedisRefused            Redis answered with an error
     ├── TaskException               the task failed; raised where its result is read
     ├── ResultTimeout               no result within the time given (also a TimeoutError)
+    ├── TaskLocked                  a lock is somebody else's; in a task: it ends as locked, or is retried
+    ├── RateLimitExceeded           a rate is used up; in a task: it runs again when there is room
+    ├── RunLost                     this run is not ours any more: its lease ran out
     ├── RetryTask                   raised by a task: run me again
     └── CancelExecution             raised by a task: stop here, this is no failure
 
@@ -93,6 +96,28 @@ class TaskException(LimelightError):
 
 class ResultTimeout(LimelightError, TimeoutError):
     """The result did not arrive within the time that the caller was willing to wait."""
+
+
+class TaskLocked(LimelightError):
+    """Somebody else holds the lock."""
+
+
+class RateLimitExceeded(LimelightError):
+    """The rate is used up.
+
+    Attributes:
+        delay: Seconds until there is room again.
+        retry: Whether a task that meets it runs again then.
+    """
+
+    def __init__(self, message: str, delay: float, *, retry: bool) -> None:
+        super().__init__(message)
+        self.delay = delay
+        self.retry = retry
+
+
+class RunLost(LimelightError):
+    """The lease of this run ran out, and the task is somebody else's now: what it does has no effect."""
 
 
 class RetryTask(LimelightError):

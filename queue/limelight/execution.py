@@ -4,15 +4,36 @@ from __future__ import annotations
 
 import time
 import traceback as tb
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from . import wire
+from .canvas import SKIPPED
 from .emitter import failure, fragment
-from .errors import CancelExecution, CannotCarry, RetryTask, UndecodableMessage
-from .lifecycle import AskedRetry, Canceled, Interrupted, Outcome, Raised, ResultRefused, Returned
-from .task import Registered, as_seconds, as_timestamp
+from .errors import (
+    CancelExecution,
+    CannotCarry,
+    RateLimitExceeded,
+    RetryTask,
+    TaskException,
+    TaskLocked,
+    UndecodableMessage,
+)
+from .lifecycle import (
+    AskedRetry,
+    Canceled,
+    Interrupted,
+    Locked,
+    Outcome,
+    Raised,
+    RateLimited,
+    ResultRefused,
+    Returned,
+)
+from .running import current_lease
+from .storage.base import Lease
+from .task import Registered, as_seconds, as_timestamp, extended
 from .tracecontext import TraceContext, current_run
 
 RESULT_LIMIT_BYTES: Final = 16 * 1024 * 1024
@@ -42,6 +63,11 @@ class Report:
         """The traceback as an event fragment, "" if there is none."""
         return fragment({"traceback": self.keys.get("traceback")})
 
+    @property
+    def reason(self) -> str:
+        """Type and message of the error as an event fragment, "" if there is none."""
+        return fragment({key: self.keys.get(key) for key in ("error_type", "error_message")})
+
 
 @dataclass(frozen=True, slots=True)
 class Stopwatch:
@@ -69,6 +95,8 @@ def execute(
     *,
     context: TraceContext,
     keep_result: bool,
+    lease: Lease | None = None,
+    given: Sequence[Any] = (),
 ) -> Report:
     """Run a task and say how it went; no exception of the task gets out, KeyboardInterrupt and exits included.
 
@@ -78,19 +106,24 @@ def execute(
         serializer: Of the queue.
         context: The trace context of this run; current while the task's code runs.
         keep_result: Whether the return value is to be encoded.
+        lease: The right to this run, by which it takes locks.
+        given: What earlier tasks left for it, added to its arguments.
     """
     watch = Stopwatch.started()
     try:
         args, kwargs = wire.decode_arguments(message, serializer)
+        for value in given:
+            args, kwargs = extended(args, kwargs, value)
     except UndecodableMessage as error:
         return _failed(error, watch, final=True)
-    token = current_run.set(context)
+    token, holder = current_run.set(context), current_lease.set(lease)
     try:
         value = registered.func(*args, **kwargs)
     except BaseException as error:
         return _raised(error, watch)
     finally:
         current_run.reset(token)
+        current_lease.reset(holder)
     return _returned(value, serializer, watch, keep_result=keep_result)
 
 
@@ -101,9 +134,35 @@ def _raised(error: BaseException, watch: Stopwatch) -> Report:
             return Report(AskedRetry(_asked_delay(error)), watch.keys())
         if isinstance(error, CancelExecution):
             return Report(Canceled(retry=bool(error.retry)), watch.keys())
+        if isinstance(error, TaskLocked):
+            return Report(Locked(), watch.keys() | failure(error))
+        if isinstance(error, RateLimitExceeded):
+            return Report(RateLimited(error.delay, error.retry), watch.keys() | failure(error))
     except Exception as fault:
         return _failed(fault, watch, final=False)
     return _failed(error, watch, final=False)
+
+
+def inputs(left: bytes, gathered: Sequence[bytes] | None, serializer: wire.Serializer) -> list[Any]:
+    """What earlier tasks left for one, decoded.
+
+    Args:
+        left: By the task before it: its result or failure; b"" if there is none.
+        gathered: By the members of a group, b"" of one that was skipped; None if there is no group.
+        serializer: Of the queue.
+
+    Raises:
+        UndecodableMessage: One of them is not ours.
+    """
+    values = [_left(left, serializer)] if left else []
+    if gathered is not None:
+        values.append(([_left(one, serializer) if one else SKIPPED for one in gathered],))
+    return values
+
+
+def _left(data: bytes, serializer: wire.Serializer) -> Any:
+    value, error = wire.decode_result(data, serializer)
+    return value if error is None else TaskException(error)
 
 
 def unreadable(error: UndecodableMessage) -> Report:

@@ -40,7 +40,12 @@ class QueueKeys:
     reserved, running         zset    id → lease deadline µs
     running_since             zset    id → start µs
     dead                      zset    id → µs of burial
-    revoked                   hash    id → µs until which it is revoked, 0 for good
+    dead_reasons              hash    id → JSON fragment: error type and message
+    revoked                   hash    id or ``@<task>`` → µs until which it is revoked, 0 for good, "once"
+    promised                  hash    id of a task that an earlier one will put on the queue
+    groups                    hash    group → its size and callback; ``<group>:<place>`` → what a member left
+    locked                    hash    lock → who holds it, until when
+    awaited                   hash    id → channels of those who wait for its end
     events                    stream  the durable events, one JSON object in field ``e``
     meta                      hash    seq, order, epoch, last_seen, reap_after, longest_lease, last_check
     lanes, lanes_used         hash, zset   producer lane → last number; lane → last use
@@ -63,6 +68,14 @@ class QueueKeys:
     def result(self, task_id: str) -> str:
         """The string key that holds the result of one task."""
         return f"limelight:{{{self.queue}}}:result:{task_id}"
+
+    def limit(self, name: str) -> str:
+        """The zset key of a rate limit: request → µs; it lives as long as its window."""
+        return f"limelight:{{{self.queue}}}:limit:{name}"
+
+    def ends(self, waiter: str) -> str:
+        """The pub/sub channel on which a waiting process is told of tasks that ended."""
+        return f"limelight:{{{self.queue}}}:ends:{waiter}"
 
     def snapshot(self, group: str) -> str:
         """An exporter group's metric state and position, together in one key."""

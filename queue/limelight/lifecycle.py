@@ -7,7 +7,7 @@ prints it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -34,6 +34,7 @@ NEXT: Final[Mapping[tuple[State, str], State]] = {
     (State.READY, "reserve"): State.RESERVED,
     (State.RESERVED, "start"): State.RUNNING,
     (State.RESERVED, "revoked at start"): State.GONE,
+    (State.RESERVED, "expired at start"): State.GONE,
     (State.RESERVED, "release"): State.READY,
     (State.RESERVED, "reap"): State.READY,
     (State.RESERVED, "bury"): State.DEAD,
@@ -89,11 +90,29 @@ class Canceled:
 
 
 @dataclass(frozen=True, slots=True)
+class Locked:
+    """A lock that the task needs is somebody else's."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimited:
+    """A rate that the task keeps to is used up.
+
+    Attributes:
+        room_in_seconds: When there is room again.
+        retry: It is to run again then, whatever retries it has.
+    """
+
+    room_in_seconds: float
+    retry: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Interrupted:
     """The worker was told to stop before the run ended."""
 
 
-Outcome = Returned | Raised | ResultRefused | AskedRetry | Canceled | Interrupted
+Outcome = Returned | Raised | ResultRefused | AskedRetry | Canceled | Locked | RateLimited | Interrupted
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +135,8 @@ class Decision:
         end: How the task ended, one of ``events.ENDS``; "" if it goes on.
         delay_seconds: Time until the retry.
         next_delay_seconds: ``retry_delay`` of the retry after this one.
+        granted: The retry comes on top of those that remain.
+        parked: The time until the retry is no back-off after a failure: the task waits for its turn.
     """
 
     status: str
@@ -124,11 +145,12 @@ class Decision:
     end: str = ""
     delay_seconds: float = 0.0
     next_delay_seconds: float = 0.0
+    granted: bool = False
+    parked: bool = False
 
 
 def settle(outcome: Outcome, retries: Retries) -> Decision:
     """Say what must happen when a run closes; touch nothing, ask no clock."""
-    after = after_retry(retries.delay_seconds, retries.backoff)
     match outcome:
         case Returned():
             return Decision(events.EVENT_FINISHED, "success", Fate.END, end="success")
@@ -146,24 +168,54 @@ def settle(outcome: Outcome, retries: Retries) -> Decision:
                 Fate.RETRY,
                 delay_seconds=delay,
                 next_delay_seconds=retries.delay_seconds,
+                granted=True,
             )
-        case Canceled(retry=True) if retries.left > 0:
-            return Decision(
-                events.EVENT_CANCELED,
-                "canceled",
-                Fate.RETRY,
-                delay_seconds=retries.delay_seconds,
-                next_delay_seconds=after,
-            )
-        case Canceled():
-            return Decision(events.EVENT_CANCELED, "canceled", Fate.END, end="canceled")
-        case Raised(final=False) if retries.left > 0:
-            return Decision(
-                events.EVENT_ERROR_TASK,
-                "error",
-                Fate.RETRY,
-                delay_seconds=retries.delay_seconds,
-                next_delay_seconds=after,
-            )
-        case Raised():
-            return Decision(events.EVENT_ERROR_TASK, "error", Fate.DEAD, end="dead")
+        case Locked() | RateLimited():
+            return _without_its_turn(outcome, retries)
+        case Canceled(retry=wanted):
+            again = _again(events.EVENT_CANCELED, "canceled", retries) if wanted else None
+            return again or Decision(events.EVENT_CANCELED, "canceled", Fate.END, end="canceled")
+        case Raised(final=final):
+            again = None if final else _again(events.EVENT_ERROR_TASK, "error", retries)
+            return again or Decision(events.EVENT_ERROR_TASK, "error", Fate.DEAD, end="dead")
+
+
+def _again(status: str, outcome: str, retries: Retries) -> Decision | None:
+    """The decision to use up a retry; None if none remains."""
+    if retries.left <= 0:
+        return None
+    return Decision(
+        status,
+        outcome,
+        Fate.RETRY,
+        delay_seconds=retries.delay_seconds,
+        next_delay_seconds=after_retry(retries.delay_seconds, retries.backoff),
+    )
+
+
+def _without_its_turn(outcome: Locked | RateLimited, retries: Retries) -> Decision:
+    """The task could not do its work now, and that is no failure: it waits for its turn, or ends."""
+    if isinstance(outcome, Locked):
+        again = _again(events.EVENT_LOCKED, "locked", retries)
+        return (
+            replace(again, parked=True)
+            if again
+            else Decision(events.EVENT_LOCKED, "locked", Fate.END, end="locked")
+        )
+    delay = retries.delay_seconds or outcome.room_in_seconds
+    if outcome.retry:
+        return Decision(
+            events.EVENT_RATE_LIMITED,
+            "rate_limited",
+            Fate.RETRY,
+            delay_seconds=delay,
+            next_delay_seconds=retries.delay_seconds,
+            granted=True,
+            parked=True,
+        )
+    again = _again(events.EVENT_RATE_LIMITED, "rate_limited", retries)
+    return (
+        replace(again, delay_seconds=delay, parked=True)
+        if again
+        else Decision(events.EVENT_RATE_LIMITED, "rate_limited", Fate.END, end="rate_limited")
+    )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from .crontab import Schedule
 from .errors import ConfigurationError, UnknownTask
@@ -27,6 +27,8 @@ class TaskOptions:
         retry_delay: Seconds before the first retry.
         retry_backoff: Each further retry multiplies the delay by this; 0 leaves it constant.
         priority: Higher runs first, −4095 to 4095.
+        expires: Seconds after its enqueueing, or the Unix time as a `datetime`, after which it must not start.
+        timeout: Seconds that one run may take.
     """
 
     name: str
@@ -34,6 +36,8 @@ class TaskOptions:
     retry_delay: float = 0.0
     retry_backoff: float = 0.0
     priority: int = 0
+    expires: float | dt.timedelta | dt.datetime | None = None
+    timeout: float | None = None
 
     def __post_init__(self) -> None:
         faults = [
@@ -50,6 +54,12 @@ class TaskOptions:
                 if _is_whole(self.priority, -PRIORITY_LIMIT, PRIORITY_LIMIT)
                 else [f"priority must be a whole number within ±{PRIORITY_LIMIT}"]
             ),
+            *([] if _is_expiry(self.expires) else ["expires must be seconds, a timedelta or a datetime"]),
+            *(
+                []
+                if self.timeout is None or (_is_seconds(self.timeout) and self.timeout > 0)
+                else ["timeout must be seconds, more than 0"]
+            ),
         ]
         if faults:
             raise ConfigurationError(f"task {self.name!r}: {'; '.join(faults)}")
@@ -61,6 +71,12 @@ def _is_whole(value: int, least: int, most: int) -> bool:
 
 def _is_seconds(value: float) -> bool:
     return isinstance(value, int | float) and 0 <= value <= LONGEST_DELAY_SECONDS
+
+
+def _is_expiry(value: float | dt.timedelta | dt.datetime | None) -> bool:
+    if isinstance(value, dt.timedelta):
+        value = value.total_seconds()
+    return value is None or isinstance(value, dt.datetime) or _is_seconds(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +97,9 @@ class Task:
         id: UUID text.
         execute_at: Unix seconds before which it must not run; None for at once.
         delay: Seconds from the moment Redis gets it; None for at once. Not together with `execute_at`.
+        queue: Name of its queue.
+        on_complete: What is called with its result when it has succeeded.
+        on_error: What is called with its failure when it has failed for good.
         receipt: Set by an enqueue whose answer never came, so that it can be repeated safely.
     """
 
@@ -90,12 +109,62 @@ class Task:
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     execute_at: float | None = None
     delay: float | None = None
+    queue: str = ""
+    on_complete: Task | None = None
+    on_error: Task | None = None
     receipt: Receipt | None = None
 
     @property
     def name(self) -> str:
         """The task's friendly name."""
         return self.options.name
+
+    def then(self, task: Callee, *args: Any, **kwargs: Any) -> Task:
+        """Call `task` with this one's result, after what was to follow already; returns this call."""
+        last = self
+        while last.on_complete is not None:
+            last = last.on_complete
+        last.on_complete = task if isinstance(task, Task) else task.s(*args, **kwargs)
+        return self
+
+    def error(self, task: Callee, *args: Any, **kwargs: Any) -> Task:
+        """Call `task` with this one's `TaskException` when it has failed for good; returns this call."""
+        last = self
+        while last.on_error is not None:
+            last = last.on_error
+        last.on_error = task if isinstance(task, Task) else task.s(*args, **kwargs)
+        return self
+
+    def extend(self, value: Any) -> None:
+        """Add what an earlier call returned to the arguments."""
+        args, kwargs = extended(self.args, self.kwargs, value)
+        self.args, self.kwargs = tuple(args), kwargs
+
+
+class Declared(Protocol):
+    """A declared task: something that makes calls."""
+
+    def s(self, *args: Any, **kwargs: Any) -> Task:
+        """A call that is not enqueued yet."""
+        ...
+
+
+Callee = Task | Declared
+
+
+def extended(args: Sequence[Any], kwargs: Mapping[str, Any], value: Any) -> tuple[list[Any], dict[str, Any]]:
+    """Arguments with what an earlier task returned, as in Huey.
+
+    A tuple's items are appended to the positional arguments, a dict fills in keyword arguments that are not given,
+    None adds nothing, anything else is appended as it is.
+    """
+    if value is None:
+        return list(args), dict(kwargs)
+    if isinstance(value, tuple):
+        return [*args, *value], dict(kwargs)
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return list(args), {**value, **kwargs}
+    return [*args, value], dict(kwargs)
 
 
 def as_seconds(delay: float | dt.timedelta) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import functools
 import inspect
@@ -12,13 +13,16 @@ from dataclasses import replace
 from typing import Any, Final, Generic, ParamSpec, TypeVar, overload
 from uuid import UUID
 
-from . import wire
+from . import canvas, wire
+from .canvas import Placed, Plan, Work, chord, group
 from .crontab import Schedule, validated
-from .emitter import RedisEventEmitter, Speaker, fragment, service_of
+from .emitter import RedisEventEmitter, Speaker, service_of
 from .errors import ConfigurationError, OutcomeUnknown, RedisError
 from .keys import QueueKeys
-from .results import Result
-from .storage.base import Parcel
+from .locks import TaskLock
+from .rate_limit import RateLimit
+from .results import ChordResult, Result, ResultGroup, mark
+from .storage.base import GroupParcel, Membership, Parcel
 from .storage.link import Address
 from .storage.redis import RedisStorage
 from .task import Registered, Registry, Task, TaskOptions, as_seconds, as_timestamp, checked_id
@@ -30,6 +34,13 @@ R = TypeVar("R")
 
 DEFAULT_EMITTER: Final = RedisEventEmitter()
 When = float | dt.timedelta | dt.datetime
+
+ENQUEUE_BATCH: Final = 500
+"""How many calls `enqueue_many` sends in one write: Redis does nothing else meanwhile."""
+
+_TREATMENT: Final = frozenset(
+    {"eta", "delay", "priority", "retries", "retry_delay", "retry_backoff", "expires", "timeout", "id"}
+)
 
 
 class TaskWrapper(Generic[P, R]):
@@ -49,17 +60,52 @@ class TaskWrapper(Generic[P, R]):
         functools.update_wrapper(self, func)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Result[R]:
-        """Enqueue a call and return its result handle."""
-        return self.queue.enqueue(self.s(*args, **kwargs))
-
-    def s(self, *args: P.args, **kwargs: P.kwargs) -> Task:
-        """A call that is not enqueued yet; hand it to `queue.enqueue`.
-
-        Raises TypeError where the function could not be called so; a delay is for `schedule`.
-        """
+        """Enqueue a call and return its result handle; raises TypeError where the function could not be called so."""
         if self._signature is not None:
             self._signature.bind(*args, **kwargs)
-        return Task(options=self.options, args=args, kwargs=dict(kwargs))
+        task = Task(options=self.options, args=args, kwargs=kwargs, queue=self.queue.name)
+        return self.queue.enqueue_call(task)
+
+    def s(self, *args: Any, **kwargs: Any) -> Task:
+        """A call that is not enqueued yet; hand it to `queue.enqueue`, or let it follow another (`Task.then`).
+
+        Keyword arguments named like those of `schedule` (``eta``, ``delay``, ``priority``, ``retries``,
+        ``retry_delay``, ``retry_backoff``, ``expires``, ``timeout``, ``id``) treat the call and are not handed to the
+        function. Raises TypeError for arguments that the function could not take; missing ones may be what an
+        earlier call adds.
+        """
+        treatment = {key: kwargs.pop(key) for key in _TREATMENT & kwargs.keys()}
+        if self._signature is not None:
+            self._signature.bind_partial(*args, **kwargs)
+        return self._call(args, kwargs, **treatment)
+
+    def _call(
+        self,
+        args: Iterable[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        eta: dt.datetime | None = None,
+        delay: float | dt.timedelta | None = None,
+        id: str | UUID | None = None,  # noqa: A002 - Huey's name
+        **changed: Any,
+    ) -> Task:
+        if eta is not None and delay is not None:
+            raise ConfigurationError(f"{self.options.name}: give eta or delay, not both")
+        changes = {key: value for key, value in changed.items() if value is not None}
+        return Task(
+            options=replace(self.options, **changes) if changes else self.options,
+            args=tuple(args),
+            kwargs=dict(kwargs),
+            id=checked_id(id),
+            execute_at=None if eta is None else as_timestamp(eta),
+            delay=None if delay is None else as_seconds(delay),
+            queue=self.queue.name,
+        )
+
+    def map(self, calls: Iterable[Any]) -> ResultGroup:
+        """Enqueue one call per item, in one write; a tuple is taken as several positional arguments."""
+        tasks = [self.s(*item) if isinstance(item, tuple) else self.s(item) for item in calls]
+        return self.queue.enqueue_many(tasks)
 
     def schedule(
         self,
@@ -71,6 +117,8 @@ class TaskWrapper(Generic[P, R]):
         retries: int | None = None,
         retry_delay: float | None = None,
         retry_backoff: float | None = None,
+        expires: float | dt.timedelta | dt.datetime | None = None,
+        timeout: float | None = None,
         id: str | UUID | None = None,  # noqa: A002 - Huey's name
     ) -> Result[R]:
         """Enqueue a call to be run later, or with other options than declared.
@@ -84,30 +132,40 @@ class TaskWrapper(Generic[P, R]):
             retries: How often a failed run is tried again.
             retry_delay: Seconds before the first retry.
             retry_backoff: Multiplier of each further delay.
+            expires: When it is too late to start it.
+            timeout: Seconds that one run may take.
             id: UUID of the task, for callers that must know it beforehand.
         """
         if isinstance(args, dt.datetime):
             args, eta = None, args
         elif isinstance(args, int | float | dt.timedelta):
             args, delay = None, args
-        if eta is not None and delay is not None:
-            raise ConfigurationError(f"{self.options.name}: give eta or delay, not both")
-        changed: dict[str, Any] = {
-            "priority": priority,
-            "retries": retries,
-            "retry_delay": retry_delay,
-            "retry_backoff": retry_backoff,
-        }
-        options = replace(self.options, **{key: value for key, value in changed.items() if value is not None})
-        task = Task(
-            options=options,
-            args=tuple(args or ()),
-            kwargs=dict(kwargs or {}),
-            id=checked_id(id),
-            execute_at=None if eta is None else as_timestamp(eta),
-            delay=None if delay is None else as_seconds(delay),
+        task = self._call(
+            args or (),
+            kwargs or {},
+            eta=eta,
+            delay=delay,
+            id=id,
+            priority=priority,
+            retries=retries,
+            retry_delay=retry_delay,
+            retry_backoff=retry_backoff,
+            expires=expires,
+            timeout=timeout,
         )
-        return self.queue.enqueue(task)
+        return self.queue.enqueue_call(task)
+
+    def revoke(self, revoke_until: dt.datetime | None = None, revoke_once: bool = False) -> None:
+        """Have every task of this name end as revoked when a worker pulls it, or only the next one."""
+        self.queue.storage.revoke([f"@{self.options.name}"], mark(revoke_until, once=revoke_once))
+
+    def restore(self) -> bool:
+        """Undo `revoke`; False if the name was not revoked."""
+        return self.queue.storage.restore([f"@{self.options.name}"]) == 1
+
+    def is_revoked(self) -> bool:
+        """Whether tasks of this name would end as revoked if a worker pulled one now."""
+        return self.queue.storage.is_revoked([f"@{self.options.name}"])
 
     def call_local(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and now, without the queue."""
@@ -196,6 +254,8 @@ class RedisQueue:
         retry_backoff: float = 0,
         priority: int | None = None,
         name: str | None = None,
+        expires: float | dt.timedelta | dt.datetime | None = None,
+        timeout: float | None = None,
     ) -> Callable[[Callable[P, R]], TaskWrapper[P, R]]: ...
 
     def task(
@@ -205,6 +265,8 @@ class RedisQueue:
         retry_backoff: float = 0,
         priority: int | None = None,
         name: str | None = None,
+        expires: float | dt.timedelta | dt.datetime | None = None,
+        timeout: float | None = None,
     ) -> Callable[[Callable[P, R]], TaskWrapper[P, R]] | TaskWrapper[P, R]:
         """Declare a function as a task of this queue; see `TaskOptions`. Its name is by default the function's."""
         if callable(retries):  # @queue.task, without parentheses
@@ -223,6 +285,8 @@ class RedisQueue:
                 retry_delay=retry_delay,
                 retry_backoff=retry_backoff,
                 priority=priority or 0,
+                expires=expires,
+                timeout=timeout,
             )
             self.registry.add(Registered(options, function))
             return TaskWrapper(self, function, options)
@@ -237,6 +301,8 @@ class RedisQueue:
         retry_backoff: float = 0,
         priority: int | None = None,
         name: str | None = None,
+        expires: float | dt.timedelta | dt.datetime | None = None,
+        timeout: float | None = None,
     ) -> Callable[[Callable[[], R]], TaskWrapper[[], R]]:
         """Declare a function that runs by itself, whenever `validate_datetime` (a `crontab`, say) is due.
 
@@ -246,7 +312,7 @@ class RedisQueue:
         schedule = validated(validate_datetime)
 
         def declare(func: Callable[[], R]) -> TaskWrapper[[], R]:
-            wrapper = self.task(retries, retry_delay, retry_backoff, priority, name)(func)
+            wrapper = self.task(retries, retry_delay, retry_backoff, priority, name, expires, timeout)(func)
             self.registry.remove(wrapper.options.name)
             self.registry.add(Registered(wrapper.options, wrapper.func, schedule))
             return wrapper
@@ -254,64 +320,183 @@ class RedisQueue:
         return declare
 
     # -- Enqueueing -------------------------------------------------------------------------------------
-    def enqueue(self, task: Task) -> Result[Any]:
-        """Put a call on the queue.
+    @overload
+    def enqueue(self, task: Task) -> Result[Any] | ResultGroup: ...
+
+    @overload
+    def enqueue(self, task: group) -> ResultGroup: ...
+
+    @overload
+    def enqueue(self, task: chord) -> ChordResult: ...
+
+    def enqueue(self, task: Work) -> Result[Any] | ResultGroup | ChordResult:
+        """Put a call, a pipeline, a group or a chord on the queue, all of it in one write.
+
+        Returns:
+            The handle of a call; a `ResultGroup` of the stages of a pipeline or the members of a group.
 
         Raises:
             CannotCarry: An argument does not fit the wire format; the message names it.
             RedisUnavailable: Redis cannot be reached; nothing was enqueued.
-            OutcomeUnknown: The answer never came. Enqueueing the very same task again is safe.
+            OutcomeUnknown: The answer never came. Enqueueing the very same object again is safe.
             RedisRefused: Redis answered with an error; nothing was enqueued.
+            ConfigurationError: Calls of several queues, or one call twice.
         """
-        parcel = self.parcel(task)
-        task.receipt = task.receipt or self.storage.new_receipt("enqueue")  # kept until we know how it went
+        self._carry_out(canvas.plan(task), _holder_of_receipt(task))
+        return self._results_of(task)
+
+    def enqueue_call(self, task: Task) -> Result[Any]:
+        """`enqueue` for a call that nothing follows."""
+        self._send([self._parcel(task)], (), task)
+        return self._handle(task)
+
+    def enqueue_many(self, tasks: Iterable[Task]) -> ResultGroup:
+        """Put many calls on the queue in few writes, each of which is done whole or not at all.
+
+        Raises:
+            OutcomeUnknown: The answer to one write never came; the calls before it are on the queue. Enqueueing the
+                very same objects again is safe for those of that write: those done before are refused by their id.
+        """
+        tasks = list(tasks)
+        for at in range(0, len(tasks), ENQUEUE_BATCH):
+            batch = tasks[at : at + ENQUEUE_BATCH]
+            self._carry_out(canvas.plan(group(batch)), batch[0])
+        return ResultGroup([self._handle(task) for task in tasks])
+
+    async def aenqueue(self, task: Work) -> Result[Any] | ResultGroup | ChordResult:
+        """`enqueue` without blocking the event loop."""
+        return await asyncio.to_thread(self.enqueue, task)
+
+    def _carry_out(self, plan: Plan, holder: Task) -> None:
+        parcels = [self._placed(placed) for placed in plan.tasks]
+        groups = [
+            GroupParcel(name, size, self._placed(callback, now=False)) for name, size, callback in plan.groups
+        ]
+        self._send(parcels, groups, holder)
+
+    def _send(self, parcels: Sequence[Parcel], groups: Sequence[GroupParcel], holder: Task) -> None:
+        """Enqueue in one write, under the number that `holder` keeps."""
+        holder.receipt = holder.receipt or self.storage.new_receipt(
+            "enqueue"
+        )  # kept until we know how it went
         try:
-            self.storage.enqueue([parcel], task.receipt)
+            self.storage.enqueue(parcels, holder.receipt, groups)
         except OutcomeUnknown as error:
             raise OutcomeUnknown(
-                f"task {task.id} ({task.name}) may or may not be on queue {self.name!r}: {error}. "
+                f"task {holder.id} ({holder.name}) may or may not be on queue {self.name!r}: {error}. "
                 "Enqueueing the same task object again is safe.",
-                task.id,
+                holder.id,
             ) from error
         except (RedisError, ConfigurationError):
-            task.receipt = None
+            holder.receipt = None
             raise
-        task.receipt = None
-        return self.result_handle(task.id)
+        holder.receipt = None
+
+    def _placed(self, placed: Placed, *, now: bool = True) -> Parcel:
+        place = placed.place
+        membership = Membership(place.group_id, place.at, place.size) if place else None
+        return self._parcel(placed.task, membership=membership, gathers=placed.gathers, now=now)
+
+    def _results_of(self, work: Work) -> Result[Any] | ResultGroup | ChordResult:
+        match work:
+            case Task():
+                handles = [self._handle(stage) for stage in canvas.stages(work)]
+                return handles[0] if len(handles) == 1 else ResultGroup(handles)
+            case group():
+                return ResultGroup([self._last_result_of(member) for member in work.tasks])
+            case chord():
+                members = [self._last_result_of(member) for member in work.tasks]
+                pipeline = [self._handle(stage) for stage in canvas.stages(work.callback)]
+                return ChordResult(members, pipeline[0], ResultGroup(pipeline) if pipeline[1:] else None)
+
+    def _last_result_of(self, member: Task | chord) -> Result[Any]:
+        *_, last = canvas.stages(member.callback if isinstance(member, chord) else member)
+        return self._handle(last)
+
+    def _handle(self, task: Task) -> Result[Any]:
+        return Result(self.storage, self.serializer, task.id, functools.partial(self._enqueue_again, task))
+
+    def _enqueue_again(
+        self,
+        task: Task,
+        *,
+        eta: dt.datetime | None = None,
+        delay: float | dt.timedelta | None = None,
+        expires: float | dt.timedelta | dt.datetime | None = None,
+        priority: int | None = None,
+        preserve_pipeline: bool = True,
+    ) -> Result[Any]:
+        changes: dict[str, Any] = {"expires": expires, "priority": priority}
+        again = replace(
+            task,
+            id=checked_id(None),
+            options=replace(
+                task.options, **{key: value for key, value in changes.items() if value is not None}
+            ),
+            execute_at=None if eta is None else as_timestamp(eta),
+            delay=None if delay is None else as_seconds(delay),
+            on_complete=_anew(task.on_complete) if preserve_pipeline else None,
+            on_error=_anew(task.on_error) if preserve_pipeline else None,
+            receipt=None,
+        )
+        self.enqueue(again)
+        return self._handle(again)
 
     def parcel(self, task: Task, periodic: str = "") -> Parcel:
         """Encode a call; raises CannotCarry."""
+        return self._parcel(task, periodic=periodic)
+
+    def _parcel(
+        self,
+        task: Task,
+        *,
+        periodic: str = "",
+        membership: Membership | None = None,
+        gathers: str = "",
+        now: bool = True,
+    ) -> Parcel:
+        """Encode a call and all that follows it; `now`: it goes on the queue in this very write."""
         parent = parent_of_enqueue()
         trace_state = parent.state if parent else ""
+        options = task.options
         body = wire.encode_call(
             task.name,
             task.args,
             task.kwargs,
             serializer=self.serializer,
-            retry_backoff=task.options.retry_backoff,
+            retry_backoff=options.retry_backoff,
             trace_state=trace_state,
+            timeout=options.timeout or 0.0,
         )
         now_ns = time.time_ns()
         started_at = parent.started_at if parent else None
-        links = {"parent_span_id": parent.span_id} if parent else {}
+        expires_at, expires_in = _expiry(options.expires)
+        follower = functools.partial(self._parcel, now=False)
         return Parcel(
             id=task.id,
             name=task.name,
             body=body,
-            retries=task.options.retries,
-            retry_delay=task.options.retry_delay,
-            priority=task.options.priority,
+            retries=options.retries,
+            retry_delay=options.retry_delay,
+            priority=options.priority,
             max_redeliveries=self.max_redeliveries,
             trace_id=parent.trace_id if parent else UUID(task.id).hex,
             span_id=new_span_id(),
             trace_flags=parent.flags if parent else 1,
             trace_state=trace_state,
             traced_at=now_ns / 1e9 if started_at is None else started_at,
-            span_start_ns=now_ns,
-            where=fragment(links) + self.speaker.where,
+            span_start_ns=now_ns if now else 0,
+            where=self.speaker.where,
+            parent_span_id=parent.span_id if parent else "",
             execute_at=task.execute_at,
             delay=task.delay,
             periodic=periodic,
+            expires_at=expires_at,
+            expires_in=expires_in,
+            group=membership,
+            gathers=gathers,
+            on_success=follower(task.on_complete, membership=membership) if task.on_complete else None,
+            on_error=follower(task.on_error) if task.on_error else None,
         )
 
     # -- Results ----------------------------------------------------------------------------------------
@@ -332,22 +517,109 @@ class RedisQueue:
         """Read the result of a task by its id; the arguments are those of `Result.get`."""
         return self.result_handle(id).get(blocking, timeout, backoff, max_delay, revoke_on_timeout, preserve)
 
-    def revoke_by_id(self, id: str | Sequence[str], revoke_until: dt.datetime | None = None) -> int:  # noqa: A002
+    # -- Revoking ---------------------------------------------------------------------------------------
+    def revoke(
+        self,
+        task: Task | Result[Any],
+        revoke_until: dt.datetime | None = None,
+        revoke_once: bool = False,  # noqa: ARG002 - Huey's argument; a task ends by being revoked, once
+    ) -> bool:
+        """Have a task end as revoked when a worker pulls it; False if it is not on the queue."""
+        return self.revoke_by_id(task.id, revoke_until) == 1
+
+    def revoke_by_id(
+        self,
+        id: str | Sequence[str],  # noqa: A002 - Huey's name
+        revoke_until: dt.datetime | None = None,
+        revoke_once: bool = False,  # noqa: ARG002 - Huey's argument; a task ends by being revoked, once
+    ) -> int:
         """Have tasks end as revoked when a worker pulls them; returns how many of them are on the queue."""
-        until = None if revoke_until is None else as_timestamp(revoke_until)
-        return self.storage.revoke([id] if isinstance(id, str) else list(id), until)
+        return self.storage.revoke([id] if isinstance(id, str) else list(id), mark(revoke_until))
+
+    def revoke_all(
+        self, task: TaskWrapper[Any, Any], revoke_until: dt.datetime | None = None, revoke_once: bool = False
+    ) -> None:
+        """Have every task of a name end as revoked, until then, or only the next one; see `TaskWrapper.revoke`."""
+        task.revoke(revoke_until, revoke_once)
+
+    def restore(self, task: Task | Result[Any]) -> bool:
+        """Undo `revoke`; False if it was not revoked."""
+        return self.restore_by_id(task.id) == 1
 
     def restore_by_id(self, id: str | Sequence[str]) -> int:  # noqa: A002
         """Undo `revoke_by_id`; returns how many were revoked."""
         return self.storage.restore([id] if isinstance(id, str) else list(id))
 
-    def is_revoked(self, task: str | Task | Result[Any]) -> bool:
-        """Whether a task (or its id, or its result handle) would end as revoked if a worker pulled it now."""
-        return self.storage.is_revoked(task if isinstance(task, str) else task.id)
+    def restore_all(self, task: TaskWrapper[Any, Any]) -> bool:
+        """Undo `revoke_all`; False if the name was not revoked."""
+        return task.restore()
+
+    def is_revoked(self, task: str | Task | Result[Any] | TaskWrapper[Any, Any]) -> bool:
+        """Whether a task (or its id, its handle, or every task of a name) would end as revoked if pulled now."""
+        if isinstance(task, TaskWrapper):
+            return task.is_revoked()
+        marks = [f"@{task.name}"] if isinstance(task, Task) else []
+        return self.storage.is_revoked([task if isinstance(task, str) else task.id, *marks])
+
+    # -- Locks and limits -------------------------------------------------------------------------------
+    def lock_task(self, lock_name: str, ttl: float | None = None) -> TaskLock:
+        """A lock: a decorator below ``@queue.task()``, or a context manager; see `TaskLock`."""
+        return TaskLock(self.storage, lock_name, ttl)
+
+    def is_locked(self, lock_name: str) -> bool:
+        """Whether somebody holds the lock."""
+        return TaskLock(self.storage, lock_name).locked()
+
+    def flush_locks(self, *names: str) -> set[str]:
+        """Free the locks of these names, or all of the queue, whoever holds them; returns which were held."""
+        held = set(self.storage.locks())
+        freed = sorted(held & set(names)) if names else sorted(held)
+        if freed:
+            self.storage.unlock(freed)
+        return set(freed)
+
+    def rate_limit(self, name: str, limit: int, per: float | dt.timedelta, retry: bool = True) -> RateLimit:
+        """A rate limit: a decorator below ``@queue.task()``, or a context manager; see `RateLimit`."""
+        return RateLimit(self.storage, name, limit, per, retry)
 
     def close(self) -> None:
         """Close this thread's connections."""
         self.storage.close()
+
+
+def _holder_of_receipt(work: Work) -> Task:
+    """The call that keeps the number of a write for repeating it: the same one whenever the same work is sent."""
+    match work:
+        case Task():
+            return work
+        case group():
+            if not work.tasks:
+                raise ConfigurationError("the group is empty: there is nothing to enqueue")
+            return _holder_of_receipt(work.tasks[0])
+        case chord():
+            return work.callback
+
+
+def _anew(task: Task | None) -> Task | None:
+    """A copy of a call and of all that follows it, under new ids."""
+    if task is None:
+        return None
+    return replace(
+        task,
+        id=checked_id(None),
+        on_complete=_anew(task.on_complete),
+        on_error=_anew(task.on_error),
+        receipt=None,
+    )
+
+
+def _expiry(expires: float | dt.timedelta | dt.datetime | None) -> tuple[float | None, float | None]:
+    """When a task expires: Unix seconds, or seconds from its enqueueing; None for never."""
+    if expires is None:
+        return None, None
+    if isinstance(expires, dt.datetime):
+        return as_timestamp(expires), None
+    return None, as_seconds(expires)
 
 
 def _signature(func: Callable[..., Any]) -> inspect.Signature | None:

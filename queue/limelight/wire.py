@@ -228,6 +228,7 @@ class Message(msgspec.Struct, frozen=True, array_like=True):
     payload: bytes
     retry_backoff: float
     trace_state: str
+    timeout: float = 0.0
 
 
 class StoredResult(msgspec.Struct, frozen=True, array_like=True):
@@ -252,14 +253,18 @@ def encode_call(
     serializer: Serializer,
     retry_backoff: float,
     trace_state: str,
+    timeout: float = 0.0,
 ) -> bytes:
-    """Encode one call. Raises CannotCarry naming the argument of `name` that does not fit."""
+    """Encode one call. Raises CannotCarry naming the argument of `name` that does not fit.
+
+    `timeout` is in seconds, 0 for none.
+    """
     try:
         payload = serializer.dumps([list(args), dict(kwargs)])
     except CannotCarry as error:
         raise CannotCarry(f"{name}(): {_argument(str(error))}") from None
     return _encode_message(
-        Message(MESSAGE_VERSION, name, serializer.name, payload, retry_backoff, trace_state)
+        Message(MESSAGE_VERSION, name, serializer.name, payload, retry_backoff, trace_state, timeout)
     )
 
 

@@ -2,6 +2,7 @@
 
 import collections
 import os
+import re
 import signal
 import threading
 import time
@@ -549,8 +550,9 @@ def test_a_body_that_cannot_be_read_is_a_dead_letter_after_one_run(queue: RedisQ
     client = queue.storage.address.client()
     broken = ok()
     record = client.hget(queue.keys["tasks"], broken.id)
-    head = record.index(b',"id"')
-    client.hset(queue.keys["tasks"], broken.id, record[: head + 70] + b"\xc1garbage")
+    head = re.search(rb'"enqueued_at":[0-9.]+', record)
+    assert head is not None
+    client.hset(queue.keys["tasks"], broken.id, record[: head.end()] + b"\xc1garbage")
     with consuming(queue):
         wait_until(lambda: has_ended(queue, broken.id))
     assert statuses(queue, id=broken.id) == ["enqueued", "started", "error-task", "dead"]

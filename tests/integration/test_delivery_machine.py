@@ -19,8 +19,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from limelight.embedded import EmbeddedRedis
 from limelight.keys import QueueKeys
-from limelight.storage.base import Parcel
-from limelight.storage.packing import item
+from limelight.lifecycle import Decision, Fate
+from limelight.storage import packing
+from limelight.storage.base import GroupParcel, Lease, Membership, Parcel, Settlement
 from limelight.storage.scripts import SCRIPTS
 
 KEYS = QueueKeys("machine")
@@ -55,6 +56,8 @@ class Delivery(RuleBasedStateMachine):
         self.workers = [Worker() for _ in range(3)]
         self.lane, self.number = f"lane{next(self.ids)}", 0
         self.acknowledged: set[str] = set()
+        self.followers: dict[str, tuple[str, str]] = {}
+        self.groups: dict[str, list[str]] = {}
         self.saved: tuple[dict[str, bytes], set[str]] | None = None
 
     def script(self, name: str, *args: Any, extra: tuple[str, ...] = ()) -> Any:
@@ -72,45 +75,71 @@ class Delivery(RuleBasedStateMachine):
         return self.script(name, *args, extra=extra)
 
     # -- Producers -------------------------------------------------------------------------------------
-    def item(self, task_id: str, delay: int, retries: int) -> tuple[Any, ...]:
-        return item(
-            Parcel(
-                id=task_id,
-                name="task",
-                body=b"body",
-                retries=retries,
-                retry_delay=1,
-                priority=0,
-                max_redeliveries=2,
-                trace_id="1" * 32,
-                span_id="2" * 16,
-                trace_flags=1,
-                trace_state="",
-                traced_at=self.now / 1e6,
-                span_start_ns=self.now * 1000,
-                where="",
-                delay=float(delay) or None,
-            )
+    def parcel(self, task_id: str, **more: Any) -> Parcel:
+        given: dict[str, Any] = {"retries": 0, "delay": None, **more}
+        return Parcel(
+            id=task_id,
+            name="task",
+            body=b"body",
+            retry_delay=1,
+            priority=0,
+            max_redeliveries=2,
+            trace_id="1" * 32,
+            span_id="2" * 16,
+            trace_flags=1,
+            trace_state="",
+            traced_at=self.now / 1e6,
+            span_start_ns=self.now * 1000,
+            where="",
+            **given,
         )
 
-    @rule(fate=FATES, delay=st.sampled_from([0, 0, 0, 5]), retries=st.integers(0, 2))
-    def enqueue(self, fate: str, delay: int, retries: int) -> None:
+    def send(self, parcels: list[Parcel], groups: list[GroupParcel], fate: str = "ok") -> None:
         self.number += 1
-        task_id = f"t{next(self.ids)}"
-        reply = self.call("enqueue", self.lane, self.number, *self.item(task_id, delay, retries), fate=fate)
+        words = [word for group in groups for word in packing.group(group)]
+        words += [word for parcel in parcels for word in packing.item(parcel)]
+        reply = self.call("enqueue", self.lane, self.number, len(groups), *words, fate=fate)
         if reply is not None:
-            self.acknowledged.add(task_id)
+            self.acknowledged |= {parcel.id for parcel in parcels}
+
+    @rule(
+        fate=FATES,
+        delay=st.sampled_from([None, None, None, 5.0]),
+        retries=st.integers(0, 2),
+        expires=st.sampled_from([None, None, None, 3.0]),
+    )
+    def enqueue(self, fate: str, delay: float | None, retries: int, expires: float | None = None) -> None:
+        self.send(
+            [self.parcel(f"t{next(self.ids)}", delay=delay, retries=retries, expires_in=expires)], [], fate
+        )
+
+    @rule(fate=FATES, retries=st.integers(0, 1))
+    def enqueue_pipeline(self, fate: str, retries: int) -> None:
+        head = f"t{next(self.ids)}"
+        then, error = f"{head}-then", f"{head}-error"
+        self.followers[head] = (then, error)
+        parcel = self.parcel(head, retries=retries, on_success=self.parcel(then), on_error=self.parcel(error))
+        self.send([parcel], [], fate)
+
+    @rule(fate=FATES, size=st.integers(1, 3))
+    def enqueue_chord(self, fate: str, size: int) -> None:
+        name = f"g{next(self.ids)}"
+        self.groups[name] = [f"{name}-{at}" for at in range(size)]
+        members = [
+            self.parcel(task_id, group=Membership(name, at, size))
+            for at, task_id in enumerate(self.groups[name])
+        ]
+        self.send(members, [GroupParcel(name, size, self.parcel(f"{name}-callback", gathers=name))], fate)
 
     @rule()
     def enqueue_again_after_the_task_is_done(self) -> None:
         """The answer is lost; before the client sends again, a worker has run and settled the task."""
         self.number += 1
         task_id = f"t{next(self.ids)}"
-        args = (self.lane, self.number, *self.item(task_id, 0, 0))
+        args = (self.lane, self.number, 0, *packing.item(self.parcel(task_id)))
         self.script("enqueue", *args)
         owner = f"fast{next(self.ids)}"
-        for handed in self.reserve_as(owner, 1, 50, start=True)[2:]:
-            self.settle_one(handed[0].decode(), handed[1].decode(), "finished", "end", "success", 0)
+        self.finish_all(owner)
         self.script("enqueue", *args)
         self.acknowledged.add(task_id)
 
@@ -124,7 +153,7 @@ class Delivery(RuleBasedStateMachine):
     @rule(k=st.integers(0, 2), start=st.booleans())
     def a_worker_gets_a_task(self, k: int, start: bool) -> None:
         """What most interleavings begin with."""
-        self.enqueue("ok", 0, 1)
+        self.enqueue("ok", None, 1)
         self.reserve(k, 1, start, "ok")
 
     @rule(k=st.integers(0, 2), count=st.integers(1, 3), start=st.booleans(), fate=FATES)
@@ -134,10 +163,10 @@ class Delivery(RuleBasedStateMachine):
         if reply is None:
             return  # the next request is the same one
         worker.request += 1
-        for handed in reply[2:]:
-            task_id, token = handed[0].decode(), handed[1].decode()
-            if handed[2] == b"started":
-                worker.running[task_id] = (token, sent + LEASE_US, int(handed[4]))
+        for handed in packing.reservation(reply, "").tasks:
+            task_id, token = handed.lease.task_id, handed.lease.token
+            if handed.started:
+                worker.running[task_id] = (token, sent + LEASE_US, handed.run)
             else:
                 worker.reserved[task_id] = (token, sent + LEASE_US)
         if reply[0]:
@@ -157,14 +186,27 @@ class Delivery(RuleBasedStateMachine):
             return
         del worker.reserved[task_id]
         if isinstance(reply[0], list):
-            worker.running[task_id] = (token, self.now + LEASE_US, int(reply[0][4]))
+            run = packing.handed(reply[0], token).run
+            worker.running[task_id] = (token, self.now + LEASE_US, run)
 
     def settle_one(
         self, task_id: str, token: str, status: str, fate: str, end: str, delay: int, luck: str = "ok"
     ) -> Any:
         outcome = {"finished": "success", "error-task": "error"}.get(status, status)
-        words = (task_id, token, status, outcome, fate, "", "", 1000, delay * 1_000_000, "1", end, "")
-        return self.call("settle", *words, extra=(KEYS.result(task_id),), fate=luck)
+        decision = Decision(status, outcome, Fate(fate), end, delay, 1)
+        return self.settle_all([Settlement(Lease(task_id, token), decision, "", "", b"left", "")], luck)
+
+    def settle_all(self, settlements: list[Settlement], luck: str = "ok") -> Any:
+        words = [word for one in settlements for word in packing.settlement(one, 1000)]
+        extra = tuple(KEYS.result(one.lease.task_id) for one in settlements)
+        return self.call("settle", *words, extra=extra, fate=luck)
+
+    def finish_all(self, owner: str) -> None:
+        """One good worker takes what it can get, and settles it in one call."""
+        done = Decision("finished", "success", Fate.END, "success")
+        taken = packing.reservation(self.reserve_as(owner, 1, 50, start=True), "").tasks
+        if taken:
+            self.settle_all([Settlement(one.lease, done, "", "", b"left", "") for one in taken])
 
     @precondition(lambda self: any(worker.running for worker in self.workers))
     @rule(
@@ -304,6 +346,7 @@ class Delivery(RuleBasedStateMachine):
         assert [event["seq"] for event in events] == list(range(1, len(events) + 1)), "seq has a gap"
         self.check_runs(records, events)
         self.check_ends(records, events)
+        self.check_followers(records, events)
         self.check_owners(records)
 
     def check_indexes(self, records: dict[str, list[Any]]) -> None:
@@ -342,6 +385,25 @@ class Delivery(RuleBasedStateMachine):
             alive = task_id in records and records[task_id][0] != "dead"
             assert ended[task_id] + alive == enqueued[task_id] == 1, task_id
 
+    def check_followers(self, records: dict[str, list[Any]], events: list[dict[str, Any]]) -> None:
+        """What hangs on a task is enqueued when it ends, once; until then its result may come, and then not."""
+        how = {event["id"]: event["end"] for event in events if "end" in event}
+        enqueued = {event["id"] for event in events if event["status"] == "enqueued"}
+        promised = set()
+        for head, (then, error) in self.followers.items():
+            if head in enqueued and head not in how:
+                promised |= {then, error}
+            assert (then in enqueued) == (how.get(head) == "success"), head
+            assert (error in enqueued) == (how.get(head) == "dead"), head
+        for name, members in self.groups.items():
+            callback, present = f"{name}-callback", members[0] in enqueued
+            assert (callback in enqueued) == (present and all(member in how for member in members)), name
+            if present and callback not in enqueued:
+                promised.add(callback)
+            ended = callback in how and how[callback] != "dead"
+            assert bool(self.client.hexists(KEYS["groups"], name)) == (present and not ended), name
+        assert {task_id.decode() for task_id in self.client.hkeys(KEYS["promised"])} == promised
+
     def check_owners(self, records: dict[str, list[Any]]) -> None:
         owners = collections.Counter(
             task_id
@@ -362,8 +424,7 @@ class Delivery(RuleBasedStateMachine):
                 self.reap_all()
             self.call("schedule", 100, "")
             self.call("promote", 100, "")
-            for handed in self.reserve_as(f"good{next(self.ids)}", 1, 50, start=True)[2:]:
-                self.settle_one(handed[0].decode(), handed[1].decode(), "finished", "end", "success", 0)
+            self.finish_all(f"good{next(self.ids)}")
             if self.client.hlen(KEYS["tasks"]) == self.client.zcard(KEYS["dead"]):
                 break
         self.everything_is_accounted_for()

@@ -53,14 +53,13 @@ class Reaper:
         verdict = self._queue.storage.reap(
             task_id,
             lease_seconds=self._lease_seconds,
-            result=self._lost_result(task_id),
-            result_ttl_ms=self._queue.result_ttl_ms,
+            result=_lost_result(task_id),
+            result_ttl_ms=self._queue.result_ttl_ms if self._queue.results else 0,
             where=self._where,
         )
         if verdict in {"redelivered", "dead"}:
             log.warning("the worker of task %s is lost: the task is %s", task_id, verdict)
 
-    def _lost_result(self, task_id: str) -> bytes:
-        if not self._queue.results:
-            return b""
-        return failure_result(LOST, "its worker was lost, and no redelivery remains", None, task_id, 0)
+
+def _lost_result(task_id: str) -> bytes:
+    return failure_result(LOST, "its worker was lost, and no redelivery remains", None, task_id, 0)

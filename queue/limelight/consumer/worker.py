@@ -222,10 +222,14 @@ class Worker:
             handed.lease,
             fragment({key: keys[key] for key in ("error_type", "error_message")}),
             fragment({"traceback": keys["traceback"]}),
-            _failure_result(handed, keys, "dead") if self._queue.results else b"",
+            _failure_result(handed, keys, "dead"),
         )
         try:
-            self._storage.bury(burial, where=self._where, result_ttl_ms=self._queue.result_ttl_ms)
+            self._storage.bury(
+                burial,
+                where=self._where,
+                result_ttl_ms=self._queue.result_ttl_ms if self._queue.results else 0,
+            )
         except RedisError as fault:
             self._note_outage(Outage(), fault, dequeueing=True)  # the lease brings it back
 
@@ -243,15 +247,28 @@ class Worker:
     def _executed(
         self, registered: Registered, handed: Handed, *, keep_result: bool
     ) -> tuple[execution.Report, float]:
+        serializer = self._queue.serializer
         try:
             message = wire.decode_message(handed.body)
+            gathered = self._storage.gathered(handed.gathers) if handed.gathers else None
+            given = execution.inputs(handed.input, gathered, serializer)
         except UndecodableMessage as error:
             return execution.unreadable(error), 0.0
+        except RedisError as error:
+            self._note_outage(Outage(), error, dequeueing=True)
+            return execution.interrupted(Stopwatch.started()), 0.0
         context = TraceContext(
             handed.trace_id, handed.span_id, handed.trace_flags, message.trace_state, handed.traced_at
         )
-        serializer = self._queue.serializer
-        report = execution.execute(registered, message, serializer, context=context, keep_result=keep_result)
+        report = execution.execute(
+            registered,
+            message,
+            serializer,
+            context=context,
+            keep_result=keep_result or handed.leaves,
+            lease=handed.lease,
+            given=given,
+        )
         return report, message.retry_backoff
 
     # -- Telling ----------------------------------------------------------------------------------------
@@ -303,10 +320,20 @@ class Outage:
 def _settlement(handed: Handed, report: execution.Report, backoff: float, *, keep_result: bool) -> Settlement:
     decision = settle(report.outcome, Retries(handed.retries, handed.retry_delay, backoff))
     result = report.result
-    if keep_result and decision.fate in {Fate.END, Fate.DEAD} and not result:
+    if (keep_result or handed.leaves) and decision.fate in {Fate.END, Fate.DEAD} and not result:
         result = _failure_result(handed, report.keys, decision.outcome)
     about = about_task(handed.lease.task_id, handed.name, handed.retries, handed.retry_delay)
-    return Settlement(handed.lease, decision, report.fragment, report.traceback, result, about)
+    return Settlement(
+        handed.lease,
+        decision,
+        report.fragment,
+        report.traceback,
+        result,
+        about,
+        reason=report.reason,
+        stored=keep_result,
+        heirs=handed.heirs if decision.end not in {"", "success"} else (),
+    )
 
 
 def _failure_result(handed: Handed, keys: Mapping[str, Any], outcome: str) -> bytes:

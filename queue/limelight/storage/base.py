@@ -22,10 +22,16 @@ class Parcel:
         delay: Seconds by Redis' clock, None for at once.
         max_redeliveries: How many lost workers it may survive.
         trace_id, span_id, trace_flags, trace_state: Of its enqueue span.
+        parent_span_id: Parent of the enqueue span, "" if it is a root.
         traced_at: Unix seconds when its trace began.
-        span_start_ns: When the client began to enqueue it, by its wall clock.
-        where: Fragment naming host, process, service and the enqueue span's parent.
+        span_start_ns: When the client began to enqueue it, by its wall clock; 0 for a task that follows another.
+        where: Fragment naming host, process and service.
         periodic: Name of the periodic task that it is a run of, "" if none.
+        expires_at: Unix seconds after which it must not start; None for never.
+        expires_in: The same, in seconds from the moment Redis gets it.
+        group: The group that it is a member of.
+        gathers: Id of the group whose results it is given, "" if none.
+        on_success, on_error: What is put on the queue when it has ended.
     """
 
     id: str
@@ -42,9 +48,46 @@ class Parcel:
     traced_at: float
     span_start_ns: int
     where: str
+    parent_span_id: str = ""
     execute_at: float | None = None
     delay: float | None = None
     periodic: str = ""
+    expires_at: float | None = None
+    expires_in: float | None = None
+    group: Membership | None = None
+    gathers: str = ""
+    on_success: Parcel | None = None
+    on_error: Parcel | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A task's place in a group.
+
+    Attributes:
+        group_id: UUID text.
+        place: From 0.
+        size: How many members the group has.
+    """
+
+    group_id: str
+    place: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class GroupParcel:
+    """A group whose members are being enqueued: when the last of them has ended, its callback is enqueued.
+
+    Attributes:
+        group_id: UUID text.
+        size: How many members it has.
+        callback: What is given their results.
+    """
+
+    group_id: str
+    size: int
+    callback: Parcel
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +116,12 @@ class Handed:
         traced_at: Unix seconds when the trace began.
         started_at: Unix seconds by Redis' clock, 0 until it is started.
         body: The message.
+        gathers: Id of the group whose results it is given, "" if none.
+        leaves: Whether others want what it leaves, be its result stored or not.
+        priority: Higher runs first.
+        expires_at: Unix seconds after which it must not start, 0 for never.
+        input: What the task before it left, b"" if it follows none.
+        heirs: Ids of the tasks that would follow its success.
     """
 
     lease: Lease
@@ -89,6 +138,12 @@ class Handed:
     traced_at: float
     started_at: float
     body: bytes
+    gathers: str = ""
+    leaves: bool = False
+    priority: int = 0
+    expires_at: float = 0.0
+    input: bytes = b""
+    heirs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +155,11 @@ class Settlement:
         decision: What to tell and to do.
         fragment: Further keys of the closing event, and of `dead` after it.
         traceback: Traceback fragment, for the closing event alone.
-        result: What `Result.get` will read, b"" for nothing.
+        result: What it leaves: its encoded value or failure, b"" for nothing.
         about: Task keys for the event that tells when Redis refuses it.
+        reason: Fragment with error type and message, for the dead letter.
+        stored: Whether `Result.get` shall be able to read the result.
+        heirs: Ids of the tasks that would have followed: their results take the failure.
     """
 
     lease: Lease
@@ -110,6 +168,9 @@ class Settlement:
     traceback: str
     result: bytes
     about: str
+    reason: str = ""
+    stored: bool = True
+    heirs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 
 from limelight.emitter import fragment
-from limelight.storage.base import Handed, Lease, Parcel, Reservation
+from limelight.errors import UndecodableMessage
+from limelight.storage.base import GroupParcel, Handed, Lease, Parcel, Reservation, Settlement
 
-_decode_span: Final = msgspec.json.Decoder(dict[str, str]).decode
+Word = str | bytes | int | float
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_split: Final = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 
 
 def micros(seconds: float) -> str:
@@ -19,66 +24,182 @@ def micros(seconds: float) -> str:
 
 def number(seconds: float) -> str:
     """A number as JSON has it, without an exponent or a needless fraction."""
+    if seconds == 0:
+        return "0"
     text = format(seconds, ".6f").rstrip("0").rstrip(".")
     return text or "0"
 
 
-def item(parcel: Parcel) -> tuple[Any, ...]:
-    """The 17 arguments of one task; see ``lua/_enqueue.lua``."""
-    state = fragment({"trace_state": parcel.trace_state or None})
-    span = fragment(
-        {
-            "trace_id": parcel.trace_id,
-            "span_id": parcel.span_id,
-            "trace_flags": parcel.trace_flags,
-            "span_start": str(parcel.span_start_ns),
-        }
-    )
-    return (
-        parcel.id,
-        parcel.name,
-        fragment({"id": parcel.id, "task": parcel.name}),
-        parcel.body,
-        parcel.retries,
-        number(parcel.retry_delay),
-        "" if parcel.execute_at is None else micros(parcel.execute_at),
-        "" if parcel.delay is None else micros(parcel.delay),
-        parcel.priority,
-        parcel.max_redeliveries,
-        parcel.trace_id,
-        parcel.span_id,
-        parcel.trace_flags,
-        state,
-        micros(parcel.traced_at),
-        f"{parcel.span_start_ns // 1000:016d}{span}{state}{parcel.where}",
-        parcel.periodic,
+# -- Given ------------------------------------------------------------------------------------------------
+def item(parcel: Parcel) -> tuple[bytes, bytes, bytes]:
+    """The arguments of one task: spec, followers and body; see ``lua/_enqueue.lua``."""
+    return _spec(parcel), _followers(parcel), parcel.body
+
+
+def _spec(parcel: Parcel) -> bytes:
+    group = parcel.group
+    return _encode(
+        (
+            parcel.id,
+            parcel.name,
+            _head(parcel),
+            parcel.retries,
+            number(parcel.retry_delay),
+            _whole_micros(parcel.execute_at, 0),
+            _whole_micros(parcel.delay, -1),
+            parcel.priority,
+            parcel.max_redeliveries,
+            parcel.trace_id,
+            parcel.span_id,
+            parcel.parent_span_id,
+            parcel.trace_flags,
+            fragment({"trace_state": parcel.trace_state}) if parcel.trace_state else "",
+            round(parcel.traced_at * 1e6),
+            parcel.where,
+            parcel.span_start_ns // 1000,
+            parcel.periodic,
+            _whole_micros(parcel.expires_at, 0),
+            _whole_micros(parcel.expires_in, -1),
+            f"{group.group_id}:{group.place}" if group else "",
+            parcel.gathers,
+        )
     )
 
 
-def reservation(reply: list[Any]) -> Reservation:
-    """The answer of ``lua/reserve.lua``."""
+def _head(parcel: Parcel) -> str:
+    keys: dict[str, Any] = {"id": parcel.id, "task": parcel.name}
+    if parcel.group:
+        keys |= {"group_id": parcel.group.group_id, "group_size": parcel.group.size}
+    return fragment(keys)
+
+
+def _whole_micros(seconds: float | None, absent: int) -> int:
+    return absent if seconds is None else round(seconds * 1e6)
+
+
+def _followers(parcel: Parcel) -> bytes:
+    if parcel.on_success is None and parcel.on_error is None:
+        return b""
+    words: list[bytes] = []
+    for follower in (parcel.on_success, parcel.on_error):
+        words += [*item(follower), _ids(follower)] if follower else [b"", b"", b"", b""]
+    return raw(*words)
+
+
+def _ids(parcel: Parcel) -> bytes:
+    """The task and all that hang on it, itself first."""
+    return " ".join(_descent(parcel)).encode()
+
+
+def _descent(parcel: Parcel) -> Iterator[str]:
+    yield parcel.id
+    for follower in (parcel.on_success, parcel.on_error):
+        if follower:
+            yield from _descent(follower)
+
+
+def group(parcel: GroupParcel) -> tuple[str, bytes]:
+    """The arguments of one group: its name and its packed array; see ``lua/_end.lua``."""
+    return parcel.group_id, raw(str(parcel.size).encode(), *item(parcel.callback), _ids(parcel.callback))
+
+
+def group_size(packed: bytes) -> int:
+    """How many members a group has, by its packed array; raises UndecodableMessage."""
+    try:
+        return int(msgspec.msgpack.decode(_split(packed)[0], type=str))
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, IndexError) as error:
+        raise UndecodableMessage(f"not a group of ours: {error}") from error
+
+
+def raw(*words: bytes) -> bytes:
+    """A MessagePack array of byte strings, in the form that Redis' ``cmsgpack`` reads (it knows no bin type)."""
+    head = b"\xdc" + len(words).to_bytes(2, "big")
+    return head + b"".join(b"\xdb" + len(word).to_bytes(4, "big") + word for word in words)
+
+
+def settlement(given: Settlement, result_ttl_ms: int) -> tuple[bytes, bytes]:
+    """The arguments of one run that closes: its packed array and what it leaves; see ``lua/settle.lua``."""
+    decision = given.decision
+    return _encode(
+        (
+            given.lease.task_id,
+            given.lease.token,
+            decision.status,
+            decision.outcome,
+            decision.fate,
+            decision.end,
+            given.fragment,
+            given.traceback,
+            result_ttl_ms if given.stored else 0,
+            round(decision.delay_seconds * 1e6),
+            number(decision.next_delay_seconds),
+            decision.granted,
+            decision.parked,
+            len(given.heirs),
+            given.reason,
+        )
+    ), given.result
+
+
+# -- Answered ---------------------------------------------------------------------------------------------
+class _Handed(msgspec.Struct, array_like=True, gc=False):
+    """What ``lua/_start.lua`` packs of one task."""
+
+    token: str
+    verdict: str
+    name: str
+    run: int
+    attempt: int
+    retries: int
+    retry_delay: str
+    redeliveries: int
+    span: str
+    trace_flags: int
+    traced_at: int
+    started_at: int
+    gathers: str
+    leaves: bool
+    priority: int
+    expires_at: int
+    heirs: str
+
+
+_decode_handed: Final = msgspec.msgpack.Decoder(_Handed).decode
+
+
+def reservation(reply: list[Any], token: str) -> Reservation:
+    """The answer of ``lua/reserve.lua`` to the owner of that token."""
     delayed, ready, *tasks = reply
-    return Reservation(tuple(handed(task) for task in tasks), int(delayed), int(ready))
+    return Reservation(tuple(handed(task, token) for task in tasks), int(delayed), int(ready))
 
 
-def handed(reply: list[Any]) -> Handed:
-    """One task as ``lua/_start.lua`` hands it over."""
-    task_id, token, verdict, name, run, attempt, retries, delay, redeliveries, span, *rest = reply
-    flags, traced, started, body = rest
-    ids = _decode_span(span) if span else {}
+def handed(reply: list[Any], token: str) -> Handed:
+    """One task as ``lua/_start.lua`` hands it over; what cannot be read has no name that anybody knows."""
+    task_id, packed, left, body = reply
+    try:
+        given = _decode_handed(packed)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        given = _Handed(token, "reserved", "", 0, 0, 0, "0", 0, "", 0, 0, 0, "", False, 0, 0, "")
+    trace_id, _, span_id = given.span.partition(":")
     return Handed(
-        lease=Lease(task_id.decode(), token.decode()),
-        started=verdict == b"started",
-        name=name.decode(),
-        run=int(run),
-        attempt=int(attempt),
-        retries=int(retries),
-        retry_delay=float(delay),
-        redeliveries=int(redeliveries),
-        trace_id=ids.get("trace_id", ""),
-        span_id=ids.get("span_id", ""),
-        trace_flags=int(flags),
-        traced_at=int(traced) / 1e6,
-        started_at=int(started) / 1e6,
+        lease=Lease(task_id.decode(), given.token),
+        started=given.verdict == "started",
+        name=given.name,
+        run=given.run,
+        attempt=given.attempt,
+        retries=given.retries,
+        retry_delay=float(given.retry_delay),
+        redeliveries=given.redeliveries,
+        trace_id=trace_id,
+        span_id=span_id,
+        trace_flags=given.trace_flags,
+        traced_at=given.traced_at / 1e6,
+        started_at=given.started_at / 1e6,
         body=body,
+        gathers=given.gathers,
+        leaves=given.leaves,
+        priority=given.priority,
+        expires_at=given.expires_at / 1e6,
+        input=left,
+        heirs=tuple(given.heirs.split()) if given.heirs else (),
     )

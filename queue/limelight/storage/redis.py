@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -9,16 +10,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from limelight.emitter import NO_TASK, RedisEventEmitter, Speaker
-from limelight.errors import ConfigurationError, OutcomeUnknown, RedisRefused, RedisUnavailable
+from limelight.errors import (
+    ConfigurationError,
+    OutcomeUnknown,
+    RedisRefused,
+    RedisUnavailable,
+    UndecodableMessage,
+)
 from limelight.keys import REGISTRY, QueueKeys
 from limelight.task import Receipt
 from limelight.tracecontext import new_span_id, new_trace_id
 
 from . import packing
-from .base import Burial, Handed, Lease, Notice, Parcel, Reservation, ReserveRequest, Settlement
+from .base import Burial, GroupParcel, Handed, Lease, Notice, Parcel, Reservation, ReserveRequest, Settlement
 from .link import Address, Call, Link, ThreadLinks
 from .listening import PubSub, live_events, subscribed
 from .scripts import SCRIPTS
+from .waiting import Ends
 
 TRACE_AGE_SECONDS: Final = 3_600.0
 """A run that starts later than this after its trace began opens a new trace, with a link."""
@@ -63,14 +71,22 @@ class RedisStorage:
         self._waiting: set[Link] = set()
         self._wait_lock = threading.Lock()
         self._announced = float("-inf")
+        self._ends = Ends(lambda channel: subscribed(address, channel), keys.ends)
 
     # -- Producer ---------------------------------------------------------------------------------------
     def new_receipt(self, kind: str) -> Receipt:
         """A number under which an "enqueue" or a "tell" can be repeated, on this thread's lane."""
         return self._links.get().receipt(kind)
 
-    def enqueue(self, parcels: Sequence[Parcel], receipt: Receipt) -> None:
+    def enqueue(
+        self, parcels: Sequence[Parcel], receipt: Receipt, groups: Sequence[GroupParcel] = ()
+    ) -> None:
         """Put tasks on the queue, all or none (T1); under a receipt that was used before it is a repeat.
+
+        Args:
+            parcels: The tasks.
+            receipt: The number under which they are sent.
+            groups: Groups that some of them are members of.
 
         Raises:
             RedisUnavailable: Redis cannot be reached; nothing was enqueued.
@@ -78,8 +94,12 @@ class RedisStorage:
             RedisRefused: Redis answered with an error; nothing was enqueued.
             ConfigurationError: A task of that id is on the queue already.
         """
-        args = [arg for parcel in parcels for arg in packing.item(parcel)]
-        call = self._call("enqueue", [receipt.lane, receipt.number, *args])
+        args: list[Any] = [receipt.lane, receipt.number, len(groups)]
+        for group in groups:
+            args += packing.group(group)
+        for parcel in parcels:
+            args += packing.item(parcel)
+        call = self._call("enqueue", args)
         try:
             reply = self._repeat(call)
         except (OutcomeUnknown, KeyboardInterrupt, SystemExit):
@@ -130,39 +150,48 @@ class RedisStorage:
         self._links.get().read("ZADD", REGISTRY, int(time.time()), self.keys.queue)
         self._announced = time.monotonic()
 
-    def revoke(self, task_ids: Sequence[str], until: float | None = None) -> int:
+    def revoke(self, marked: Sequence[str], mark: str) -> int:
         """Mark tasks as revoked; they end when a worker pulls them.
 
         Args:
-            task_ids: Which.
-            until: Unix seconds until which the mark holds; None for good.
+            marked: Ids, or ``@name`` for every task of a name.
+            mark: µs of Unix time until which it holds, "0" for good, "once" for the next of a name.
 
         Returns:
-            How many of them are on the queue and marked now.
+            How many marks were set; an id that is not on the queue gets none.
         """
-        mark = "0" if until is None else str(int(until * 1e6))
-        return int(self._links.get().idempotent(self._call("revoke", [mark, *task_ids])))
+        return int(self._links.get().idempotent(self._call("revoke", [mark, *marked])))
 
-    def restore(self, task_ids: Sequence[str]) -> int:
+    def restore(self, marked: Sequence[str]) -> int:
         """Take the mark of `revoke` away; returns how many had one."""
-        return int(self._links.get().idempotent(self._call("revoke", ["", *task_ids])))
+        return int(self._links.get().idempotent(self._call("revoke", ["", *marked])))
 
-    def is_revoked(self, task_id: str) -> bool:
-        """Whether a task would end as revoked if a worker pulled it now."""
-        mark = self._links.get().read("HGET", self.keys["revoked"], task_id)
-        return mark is not None and (mark == b"0" or int(mark) > time.time() * 1e6)
+    def is_revoked(self, marked: Sequence[str]) -> bool:
+        """Whether one of these marks (as for `revoke`) holds now."""
+        marks = self._links.get().read("HMGET", self.keys["revoked"], *marked)
+        return any(mark in {b"0", b"once"} or (mark and int(mark) > time.time() * 1e6) for mark in marks)
 
     def result(self, task_id: str) -> tuple[bytes | None, bool]:
         """The stored result, None if there is none; and whether one may still come.
 
         The task is looked at before its result: whoever finds it gone also finds what it left.
         """
-        exists, buried, data = self._links.get().read_all(
+        promised, exists, buried, data = self._links.get().read_all(
+            ("HEXISTS", self.keys["promised"], task_id),
             ("HEXISTS", self.keys["tasks"], task_id),
             ("ZSCORE", self.keys["dead"], task_id),
             ("GET", self.keys.result(task_id)),
         )
-        return data, bool(exists) and buried is None
+        return data, bool(promised) or (bool(exists) and buried is None)
+
+    def gathered(self, group_id: str) -> list[bytes]:
+        """What the members of a group left, in their order; b"" of one that neither succeeded nor failed."""
+        link, groups = self._links.get(), self.keys["groups"]
+        header = link.read("HGET", groups, group_id)
+        if header is None:
+            raise UndecodableMessage(f"group {group_id} is not in Redis any more")
+        places = [f"{group_id}:{place}" for place in range(packing.group_size(header))]
+        return [left or b"" for left in link.read("HMGET", groups, *places)] if places else []
 
     # -- Worker -----------------------------------------------------------------------------------------
     def settle_and_reserve(
@@ -180,34 +209,44 @@ class RedisStorage:
 
         Raises RedisUnavailable or OutcomeUnknown: repeating the very same call is safe.
         """
-        calls = [self._settle_call(settlement, result_ttl_ms) for settlement in settlements]
+        calls = [self._settle_call(settlements, result_ttl_ms)] if settlements else []
         if request is not None:
             calls.append(self._reserve_call(request, where))
-        replies = self._links.get().pipeline(calls)
+        replies = self._links.get().pipeline(calls) if calls else []
         for reply in replies:
             if isinstance(reply, RedisUnavailable):
                 raise reply
         reserved = replies.pop() if request is not None else None
-        settled = [reply if isinstance(reply, RedisRefused) else bool(reply[0]) for reply in replies]
-        return settled, packing.reservation(reserved) if isinstance(reserved, list) else reserved
+        if request is not None and isinstance(reserved, list):
+            reserved = packing.reservation(reserved, f"{request.owner}:{request.number}")
+        return self._settled(settlements, replies, result_ttl_ms), reserved
 
-    def _settle_call(self, settlement: Settlement, result_ttl_ms: int) -> Call:
-        lease, decision = settlement.lease, settlement.decision
-        args = [
-            lease.task_id,
-            lease.token,
-            decision.status,
-            decision.outcome,
-            decision.fate,
-            settlement.fragment,
-            settlement.result,
-            result_ttl_ms,
-            packing.micros(decision.delay_seconds),
-            packing.number(decision.next_delay_seconds),
-            decision.end,
-            settlement.traceback,
+    def _settled(
+        self, settlements: Sequence[Settlement], replies: Sequence[Any], result_ttl_ms: int
+    ) -> list[bool | RedisRefused]:
+        """One answer per settlement; where Redis refused a batch, each is tried alone: one may be the cause."""
+        if not settlements:
+            return []
+        (reply,) = replies
+        if not isinstance(reply, RedisRefused):
+            return [bool(one) for one in reply]
+        if len(settlements) == 1:
+            return [reply]
+        return [
+            self._settled(
+                [one], self._links.get().pipeline([self._settle_call([one], result_ttl_ms)]), result_ttl_ms
+            )[0]
+            for one in settlements
         ]
-        return self._call("settle", args, [self.keys.result(lease.task_id)])
+
+    def _settle_call(self, settlements: Sequence[Settlement], result_ttl_ms: int) -> Call:
+        args: list[Any] = []
+        keys: list[str] = []
+        for settlement in settlements:
+            args += packing.settlement(settlement, result_ttl_ms)
+            keys.append(self.keys.result(settlement.lease.task_id))
+            keys += [self.keys.result(heir) for heir in settlement.heirs]
+        return self._call("settle", args, keys)
 
     def _reserve_call(self, request: ReserveRequest, where: str) -> Call:
         return self._call(
@@ -225,12 +264,15 @@ class RedisStorage:
         )
 
     def start(self, leases: Sequence[Lease], *, lease_seconds: float, where: str) -> list[Handed | None]:
-        """Begin runs of reserved tasks (T3); None where the task ended as revoked or is no longer ours."""
+        """Begin runs of reserved tasks (T3); None where the task ended (revoked, expired) or is not ours any more."""
         args: list[Any] = [packing.micros(lease_seconds), where, packing.micros(TRACE_AGE_SECONDS)]
         for lease in leases:
             args += [lease.task_id, lease.token, new_span_id(), new_trace_id()]
         replies = self._links.get().call(self._call("start", args))
-        return [packing.handed(reply) if isinstance(reply, list) else None for reply in replies]
+        return [
+            packing.handed(reply, lease.token) if isinstance(reply, list) else None
+            for lease, reply in zip(leases, replies, strict=True)
+        ]
 
     def bury(self, burial: Burial, *, where: str, result_ttl_ms: int) -> bool:
         """Put a reserved task that nobody can run into the dead letters (T15)."""
@@ -296,7 +338,10 @@ class RedisStorage:
     def reap(
         self, task_id: str, *, lease_seconds: float, result: bytes, result_ttl_ms: int, where: str
     ) -> str | None:
-        """Take a task from an owner that is gone (T11, T12): "returned", "redelivered", "dead", or None."""
+        """Take a task from an owner that is gone (T11, T12): "returned", "redelivered", "dead", or None.
+
+        `result` is the failure that it leaves if this is its end, stored for `result_ttl_ms` (0: not at all).
+        """
         args = [task_id, packing.micros(lease_seconds), result, result_ttl_ms, where]
         reply = self._links.get().call(self._call("reap", args, [self.keys.result(task_id)]))
         return reply.decode() if isinstance(reply, bytes) else None
@@ -338,6 +383,72 @@ class RedisStorage:
     def leave(self, consumer: str, owners: Sequence[str]) -> None:
         """Forget a consumer that stopped cleanly."""
         self._links.get().call(self._call("leave", [consumer, *owners]))
+
+    # -- Locks and limits -------------------------------------------------------------------------------
+    def lock(self, name: str, request: str, *, holder: Lease | None, seconds: float | None) -> bool | None:
+        """Take a lock; asking again with the same request is safe.
+
+        Args:
+            name: Which.
+            request: Id of this very request; it frees the lock.
+            holder: The run that takes it; the lock ends with it. None outside of a run.
+            seconds: How long it lasts at most; None for as long as the run.
+
+        Returns:
+            True: taken. False: somebody holds it. None: the run is not ours any more.
+        """
+        token, task_id = (holder.token, holder.task_id) if holder else ("", "")
+        lasts = "0" if seconds is None else packing.micros(seconds)
+        taken = self._links.get().idempotent(self._call("lock", [name, token, task_id, request, lasts]))
+        return None if taken < 0 else bool(taken)
+
+    def unlock(self, names: Sequence[str], request: str = "") -> int:
+        """Free locks that `request` took, or ("") whoever holds them; returns how many were held so."""
+        return int(self._links.get().idempotent(self._call("unlock", [request, *names])))
+
+    def locks(self) -> list[str]:
+        """Names of the locks that are held now."""
+        link, now = self._links.get(), time.time() * 1e6
+        held = link.read("HGETALL", self.keys["locked"])
+        pairs = zip(held[::2], held[1::2], strict=True)
+        return sorted(name.decode() for name, value in pairs if not 0 < int(value.split(b" ")[1]) <= now)
+
+    def use_limit(self, name: str, request: str, *, limit: int, per_seconds: float) -> float:
+        """Count one use against a limit; 0 if there was room, else seconds until there is."""
+        args = [request, limit, packing.micros(per_seconds)]
+        call = self._call("limit", args, [self.keys.limit(name)])
+        return int(self._links.get().idempotent(call)) / 1e6
+
+    def limit_usage(self, name: str, per_seconds: float) -> int:
+        """Uses that were counted within the window that ends now."""
+        since = f"({(time.time() - per_seconds) * 1e6:.0f}"
+        return int(self._links.get().read("ZCOUNT", self.keys.limit(name), since, "+inf"))
+
+    def reset_limit(self, name: str) -> None:
+        """Forget the uses of a limit."""
+        self._links.get().read("DEL", self.keys.limit(name))
+
+    # -- Waiting for ends -------------------------------------------------------------------------------
+    def await_end(self, task_id: str, channel: str) -> bool:
+        """Have the end of a task published on a channel; False if it is not on the queue, and will not be."""
+        return bool(self._links.get().idempotent(self._call("await", [task_id, channel])))
+
+    @contextlib.contextmanager
+    def end_of(self, task_id: str) -> Iterator[tuple[threading.Event, bool]]:
+        """An event that is set when the task has ended, and whether it can be relied on.
+
+        Where Redis does not let us listen it is never set: whoever waits has to look.
+        """
+        with contextlib.ExitStack() as stack:
+            try:
+                channel, ended = stack.enter_context(self._ends.expected(task_id))
+                if not self.await_end(task_id, channel):
+                    ended.set()
+            except (RedisUnavailable, RedisRefused) as error:
+                log.debug("cannot be told of ends, looking instead: %s", error)
+                yield threading.Event(), False
+            else:
+                yield ended, True
 
     # -- Listeners --------------------------------------------------------------------------------------
     @property

@@ -12,6 +12,7 @@ from typing import Final
 from limelight.keys import QueueKeys
 
 _HEADER: Final = re.compile(r"^-- (KEYS|USES): (.+)$", re.MULTILINE)
+_NAMED_BY_CALLER: Final = frozenset({"result", "limit"})
 VARIABLE: Final = "…"
 """In a KEYS header: this key comes once per task, and the caller names it."""
 
@@ -48,10 +49,15 @@ def load(name: str, folder: str = "limelight.storage.lua") -> Script:
     if things:
         names = ", ".join(thing.upper() for thing in things)
         locals_line = f"local {names} = {', '.join(f'KEYS[{n}]' for n in range(1, len(things) + 1))}\n"
-    if "result" in declared:
-        things = tuple(thing for thing in things if thing != "result")
-    source = (locals_line + "\n".join(_read("limelight.storage.lua", use) for use in uses) + text).encode()
+    things = tuple(thing for thing in things if thing not in _NAMED_BY_CALLER)
+    shared = "\n".join(_read("limelight.storage.lua", use) for use in uses)
+    source = f"{locals_line}{shared}\n{_wrapped(text)}".encode()
     return Script(name, things, source, hashlib.sha1(source, usedforsecurity=False).hexdigest().encode())
+
+
+def _wrapped(text: str) -> str:
+    """Run the script's own text, then write what it collected, then answer."""
+    return f"local function transition()\n{text}\nend\nlocal answer = transition()\nwrite()\nreturn answer\n"
 
 
 def _read(folder: str, name: str) -> str:

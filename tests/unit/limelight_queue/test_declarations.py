@@ -127,8 +127,10 @@ def test_an_async_function_is_refused_at_the_door() -> None:
 
 def test_a_call_that_the_function_cannot_take_is_refused_where_it_is_made() -> None:
     send = RedisQueue("mail").task(name="send")(lambda to: to)
-    with pytest.raises(TypeError, match="delay"):
-        send.s("a", delay=10)
+    with pytest.raises(TypeError, match="cc"):
+        send.s("a", cc="b")
+    with pytest.raises(TypeError, match="to"):
+        send()
 
 
 @pytest.mark.parametrize(

@@ -1,35 +1,58 @@
--- Shared by the scripts that put a new task on a queue. One item is 17 arguments from `at`:
---   0 id             1 task name       2 head            3 body
---   4 retries        5 retry delay (JSON number)         6 eta µs or ""     7 delay µs or ""
---   8 priority       9 max redeliveries
---   10 trace id     11 span id of the enqueue span      12 trace flags    13 trace state fragment or ""
---   14 trace started µs                                  15 fragment for the enqueued event: where, span
---   16 name of the periodic task it is a run of, or ""
-local ITEM = 17
+-- Shared by the scripts that put a new task on a queue. One item is a spec (a packed array), its followers
+-- ("" for none; see _end.lua) and its body. The spec:
+--   1 id             2 task name        3 head             4 retries         5 retry delay (JSON number)
+--   6 eta µs or 0    7 delay µs or -1   8 priority         9 max redeliveries
+--   10 trace id      11 span id of the enqueue span        12 its parent span or ""
+--   13 trace flags   14 trace state fragment or ""         15 trace started µs
+--   16 fragment for the enqueued event: where              17 start of the enqueue span µs, 0 for now
+--   18 periodic task that it is a run of, or ""            19 expires at µs or 0       20 expires in µs or -1
+--   21 group that it is a member of, as "<group>:<place>", or ""
+--   22 group whose results are its input, or ""
+local ITEM = 3
 
-local function enqueue(at, source)
-  local a = ARGV
-  local due = a[at + 6] ~= '' and tonumber(a[at + 6]) or (a[at + 7] ~= '' and now + tonumber(a[at + 7]) or 0)
-  local retries = tonumber(a[at + 4])
+-- Promised: a task that an earlier one, not ended yet, will put on the queue. Its result may still come.
+local function promise(ids)
+  for id in string.gmatch(ids, '%S+') do set(PROMISED, id, '1') end
+end
+local function break_promise(ids)
+  for id in string.gmatch(ids, '%S+') do remove(PROMISED, id) end
+end
+
+-- `before`: the record of the task that this one follows, nil for a task of its own.
+local function enqueue(spec, followers, body, source, input, before)
+  local s = cmsgpack.unpack(spec)
+  local due = s[6] > 0 and s[6] or (s[7] >= 0 and now + s[7] or 0)
   local later = due > now
   local ready_at = later and due or now
-  local priority = tonumber(a[at + 8])
+  local trace, parent = s[10], s[12]
+  if before and before[LAST_SPAN] ~= '' then
+    trace, parent = string.sub(before[LAST_SPAN], 1, 32), string.sub(before[LAST_SPAN], 34)
+  end
+  local head = s[3] .. ',"priority":' .. s[8] .. ',"enqueued_at":' .. NOW
   local r = {
-    'ready', '', a[at + 1], 0, 0, retries + 1, retries, a[at + 5],
-    due, priority, next_score(priority), 0, tonumber(a[at + 9]),
+    'ready', '', s[2], 0, 0, s[4] + 1, s[4], s[5],
+    due, s[8], next_score(s[8]), 0, s[9],
     now, ready_at, 0, ready_at, 0, 0, 0,
     0, '', '', '',
-    a[at + 10], a[at + 11], a[at + 12], a[at + 13], tonumber(a[at + 14]), a[at + 16], #a[at + 2],
+    trace, s[11], s[13], s[14], s[15], s[18], #head,
+    #followers, #input, s[19] > 0 and s[19] or (s[20] >= 0 and now + s[20] or 0), s[21], s[22], '',
   }
-  local id, tail = a[at], a[at + 2] .. a[at + 3]
+  local id, tail = s[1], head .. followers .. input .. body
   if later then
     r[STATE] = 'delayed'
     save(id, r, tail)
-    redis.call('ZADD', DELAYED, whole(due), id)
+    add(DELAYED, whole(due), id)
   else
     to_ready(id, r, tail, now)
   end
-  local span_end = whole(math.max(now, tonumber(string.sub(a[at + 15], 1, 16)))) .. '000'
+  if followers ~= '' then
+    local ok, f = pcall(cmsgpack.unpack, followers)
+    if ok and not before then promise(f[4] .. ' ' .. f[8]) end
+  end
+  local span_start = s[17] > 0 and s[17] or now
   tell('enqueued', false, source,
-    about(r, tail) .. string.sub(a[at + 15], 17) .. ',"span_end":"' .. span_end .. '"', true)
+    about(r, tail) .. ',"trace_id":"' .. trace .. '","span_id":"' .. s[11]
+      .. (parent ~= '' and '","parent_span_id":"' .. parent or '') .. '","trace_flags":' .. s[13] .. s[14]
+      .. s[16] .. ',"span_start":"' .. whole(span_start)
+      .. '000","span_end":"' .. whole(math.max(now, span_start)) .. '000"', true)
 end

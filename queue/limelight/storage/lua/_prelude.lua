@@ -1,15 +1,18 @@
--- Shared opening of every script: the clock, the record, telling. Not a script of its own.
+-- Shared opening of every script: the clock, the record, writing, telling. Not a script of its own.
 --
--- The loader puts one line before this text that names KEYS by the script's "KEYS:" header, in capitals.
--- ARGV 1 to 5 are the same everywhere:
+-- The loader puts one line before this text that names KEYS by the script's "KEYS:" header, in capitals,
+-- wraps the script in a function and calls `write` when it is done. ARGV 1 to 5 are the same everywhere:
 --   1 clock     µs to use as now, "0" for Redis TIME (tests move time by hand)
 --   2 queue     its name
 --   3 channel   where live events are published, "" for nowhere
 --   4 cap       entries the stream may hold at most, "0" for no events at all
 --   5 emitter   id of the process that speaks
 --
--- Redis rolls nothing back, so every script keeps this order: read, decode and check; the first write
--- decides; then the rest. Numbers longer than 14 digits are formatted, never left to tostring.
+-- Redis rolls nothing back, so every script keeps this order: read, decode and check; then change. Changes
+-- and events are collected and written together at the end: entries leave their indexes first (a full Redis
+-- refuses no removal, and nothing that follows one), then records and entries are added, then events are
+-- told. A batch so costs a few commands, not a few per task; an error before the end has changed nothing.
+-- Numbers longer than 14 digits are formatted, never left to tostring.
 
 local now = tonumber(ARGV[1])
 if now == 0 then
@@ -18,59 +21,143 @@ if now == 0 then
 end
 local QUEUE, CHANNEL, CAP, EMITTER = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
--- The record of a task: one packed array, then (unpacked, untouched) the head and the body.
--- head: JSON fragment with id and task name; body: the message, opaque to scripts.
+-- The record of a task: one packed array, then (unpacked, untouched) the head, the followers, the input and
+-- the body. head: JSON fragment that every event of the task opens with; followers: see _end.lua; input: what
+-- an earlier task left for this one; body: the message. The last two are opaque to scripts.
 local STATE, TOKEN, NAME, RUN, ATTEMPT, MAX_ATTEMPTS, RETRIES, RETRY_DELAY = 1, 2, 3, 4, 5, 6, 7, 8
 local EXECUTE, PRIORITY, SCORE, REDELIVERIES, MAX_REDELIVERIES = 9, 10, 11, 12, 13
 local ENQUEUED, READY_AT, STARTED, FIRST_READY, RAN, BACKED_OFF, PARKED = 14, 15, 16, 17, 18, 19, 20
-local RETRIES_USED, WHERE, SPAN, LAST_SPAN = 21, 22, 23, 24
+local RETRIES_USED, WHERE, ABOUT_RUN, LAST_SPAN = 21, 22, 23, 24
 local TRACE_ID, PARENT_SPAN, TRACE_FLAGS, TRACE_STATE, TRACED_AT, PERIODIC, HEAD_LENGTH = 25, 26, 27, 28, 29, 30, 31
+local FOLLOWERS_LENGTH, INPUT_LENGTH, EXPIRES, GROUP, GATHERS, LOCKS = 32, 33, 34, 35, 36, 37
 
 local function whole(x) return string.format('%.0f', x) end
-local function seconds(us) return string.format('%.6f', us / 1000000) end
+local function seconds(us)
+  if us == 0 then return '0' end
+  return string.format('%.6f', us / 1000000)
+end
+local NOW = seconds(now)
 
 -- nil: no such task; false: bytes that are no record.
-local function load(id)
-  local raw = redis.call('HGET', TASKS, id)
+local function unpacked(raw)
   if not raw then return nil end
   local ok, at, r = pcall(cmsgpack.unpack_one, raw)
-  if not ok or type(r) ~= 'table' or type(r[HEAD_LENGTH]) ~= 'number' then return false end
+  if not ok or type(r) ~= 'table' or type(r[INPUT_LENGTH]) ~= 'number' then return false end
   return r, at > 0 and string.sub(raw, at + 1) or ''
 end
 
-local function save(id, r, tail)
-  redis.call('HSET', TASKS, id, cmsgpack.pack(r) .. tail)
+local function load(id)
+  return unpacked(redis.call('HGET', TASKS, id))
 end
 
--- One event: gapless seq, stream, and (unless it is for the stream only) the live channel.
+local function head_of(r, tail) return string.sub(tail, 1, r[HEAD_LENGTH]) end
+local function followers_of(r, tail)
+  return string.sub(tail, r[HEAD_LENGTH] + 1, r[HEAD_LENGTH] + r[FOLLOWERS_LENGTH])
+end
+local function input_of(r, tail)
+  local at = r[HEAD_LENGTH] + r[FOLLOWERS_LENGTH]
+  return string.sub(tail, at + 1, at + r[INPUT_LENGTH])
+end
+local function body_of(r, tail)
+  return string.sub(tail, r[HEAD_LENGTH] + r[FOLLOWERS_LENGTH] + r[INPUT_LENGTH] + 1)
+end
+
+-- -- Changes, collected ------------------------------------------------------------------------------------
+local drops, removals, fields, adds, woken, told, rung = {}, {}, {}, {}, 0, {}, {}
+
+local function collected(changes, key)
+  local list = changes[key]
+  if not list then
+    list = {}
+    changes[key] = list
+    changes[#changes + 1] = key
+  end
+  return list
+end
+
+-- An entry leaves a sorted set; it is added to one; a field of a hash is removed; it is set.
+local function drop(index, id)
+  local list = collected(drops, index)
+  list[#list + 1] = id
+end
+local function add(index, score, id)
+  local list = collected(adds, index)
+  list[#list + 1] = score
+  list[#list + 1] = id
+end
+local function remove(hash, field)
+  local list = collected(removals, hash)
+  list[#list + 1] = field
+end
+local function set(hash, field, value)
+  local list = collected(fields, hash)
+  list[#list + 1] = field
+  list[#list + 1] = value
+end
+
+local function save(id, r, tail) set(TASKS, id, cmsgpack.pack(r) .. tail) end
+
+local MOST = 4000  -- arguments of one command: unpack has a limit
+local function each(command, changes)
+  for _, key in ipairs(changes) do
+    local list = changes[key]
+    for from = 1, #list, MOST do
+      redis.call(command, key, unpack(list, from, math.min(from + MOST - 1, #list)))
+    end
+  end
+end
+
+-- Events get gapless numbers in the order they were told. Publishing may be refused to a user without rights
+-- on the channel: that loses live events, never the change or the durable event.
+local function write_events()
+  local seq = redis.call('HINCRBY', META, 'seq', #told) - #told
+  if seq == 0 then redis.call('HSET', META, 'epoch', EMITTER .. '-' .. whole(now)) end
+  local rest = ',"emitter":"' .. EMITTER .. '"}'
+  for n, event in ipairs(told) do
+    local json = event[1] .. whole(seq + n) .. rest
+    redis.call('XADD', EVENTS, 'MAXLEN', '~', CAP, '*', 'e', json)
+    if CHANNEL ~= '' and not event[2] then redis.pcall('PUBLISH', CHANNEL, json) end
+  end
+end
+
+local function write()
+  each('ZREM', drops)
+  each('HSET', fields)
+  each('ZADD', adds)
+  each('HDEL', removals)
+  if #told > 0 then write_events() end
+  if woken > 0 then
+    local tokens = {}
+    for n = 1, math.min(woken, 64) do tokens[n] = '1' end
+    redis.call('LPUSH', WAKE, unpack(tokens))
+    redis.call('LTRIM', WAKE, 0, 255)
+  end
+  for at = 1, #rung, 2 do redis.pcall('PUBLISH', rung[at], rung[at + 1]) end
+end
+
+-- One event, for the stream and (unless it is for the stream only) the live channel.
+local OPENING = '{"status":"'
+local TIMES = ',"timestamp":' .. NOW .. ',"v":1,"queue":"' .. QUEUE .. '","source":"'
 local function tell(status, is_error, source, fragment, stream_only)
   if CAP == '0' then return end
-  local seq = redis.call('HINCRBY', META, 'seq', 1)
-  if seq == 1 then redis.call('HSET', META, 'epoch', EMITTER .. '-' .. whole(now)) end
-  local event = '{"status":"' .. status .. '"' .. fragment
-    .. ',"error":' .. tostring(is_error) .. ',"timestamp":' .. seconds(now)
-    .. ',"v":1,"queue":"' .. QUEUE .. '","seq":' .. whole(seq)
-    .. ',"source":"' .. source .. '","emitter":"' .. EMITTER .. '"}'
-  redis.call('XADD', EVENTS, 'MAXLEN', '~', CAP, '*', 'e', event)
-  -- A user without rights on the channel loses live events, never the change or the durable event.
-  if CHANNEL ~= '' and not stream_only then redis.pcall('PUBLISH', CHANNEL, event) end
+  told[#told + 1] = {
+    OPENING .. status .. '"' .. fragment .. (is_error and ',"error":true' or ',"error":false')
+      .. TIMES .. source .. '","seq":',
+    stream_only,
+  }
 end
 
 -- Keys of every event about a task.
 local function about(r, tail)
-  return string.sub(tail, 1, r[HEAD_LENGTH])
+  return head_of(r, tail)
     .. ',"retries":' .. r[RETRIES] .. ',"retry_delay":' .. r[RETRY_DELAY]
     .. ',"execute_time":' .. (r[EXECUTE] > 0 and seconds(r[EXECUTE]) or 'null')
     .. ',"run":' .. r[RUN] .. ',"attempt":' .. r[ATTEMPT] .. ',"max_attempts":' .. r[MAX_ATTEMPTS]
-    .. ',"priority":' .. r[PRIORITY] .. ',"enqueued_at":' .. seconds(r[ENQUEUED])
     .. ',"ready_at":' .. seconds(r[READY_AT])
 end
 
--- Keys of every event about a run of it: when and where it ran, and its span.
-local function about_run(r)
-  return ',"started_at":' .. seconds(r[STARTED])
-    .. ',"wait":' .. seconds(math.max(0, r[STARTED] - r[READY_AT])) .. r[WHERE] .. r[SPAN]
-end
+-- Keys of every event about a run of it: when and where it ran, and its span. Composed when it starts.
+local function about_run(r) return r[ABOUT_RUN] end
 
 -- Keys of the one event that ends a task: how, and where the time since it was first runnable went.
 -- Waiting is the remainder, so the four phases add up to the latency and none can fall below zero.
@@ -88,43 +175,42 @@ local function about_trace(r)
     .. '","trace_flags":' .. r[TRACE_FLAGS] .. r[TRACE_STATE]
 end
 
+-- Places at the end of the line, claimed for `count` tasks at once.
+local place, places = 0, 0
+local function claim_places(count)
+  places = redis.call('HINCRBY', META, 'order', count)
+  place = places - count
+end
+
 -- A new place at the end of its priority. Higher priority first, then first come, first served.
 local function next_score(priority)
-  return (4095 - priority) * 1099511627776 + redis.call('HINCRBY', META, 'order', 1)
+  if place == places then claim_places(1) end
+  place = place + 1
+  return (4095 - priority) * 1099511627776 + place
 end
 
 -- Idle workers wait on a list of their own, never on `ready` itself: popping that would lose a task.
-local function wake(workers)
-  for _ = 1, math.min(workers, 64) do redis.call('LPUSH', WAKE, '1') end
-  redis.call('LTRIM', WAKE, 0, 255)
-end
+local function wake(workers) woken = woken + workers end
 
 -- any state → ready, at the place that r[SCORE] names; `since` is when it became runnable.
 local function to_ready(id, r, tail, since)
   r[STATE], r[TOKEN], r[READY_AT] = 'ready', '', since
   if r[FIRST_READY] == 0 then r[FIRST_READY] = since end
   save(id, r, tail)
-  redis.call('ZADD', READY, whole(r[SCORE]), id)
-  redis.call('ZADD', READY_SINCE, whole(since), id)
-end
-
-local function to_dead(id, r, tail)
-  r[STATE], r[TOKEN] = 'dead', ''
-  save(id, r, tail)
-  redis.call('ZADD', DEAD, whole(now), id)
-  redis.call('HDEL', REVOKED, id)
+  add(READY, whole(r[SCORE]), id)
+  add(READY_SINCE, whole(since), id)
 end
 
 -- What was found in an index and is no task: bytes that are no record become a dead letter as they are;
 -- an entry without a record is only told. The caller has removed it from its index.
 local function unreadable(id, record, source, where)
-  redis.call('ZREM', READY_SINCE, id)
+  drop(READY_SINCE, id)
   local fragment = ',"id":' .. cjson.encode(id) .. ',"task":"_unknown","retries":0,"retry_delay":0,"execute_time":null'
     .. ',"error_type":"limelight.errors.UndecodableMessage","error_message":"its record is unreadable"' .. where
   tell('error-internal', true, source, fragment .. ',"traceback":"The record of this task is unreadable."')
   if record == false then
-    redis.call('ZADD', DEAD, whole(now), id)
-    tell('dead', false, source, fragment .. ',"end":"dead","first_ready_at":' .. seconds(now))
+    add(DEAD, whole(now), id)
+    tell('dead', false, source, fragment .. ',"end":"dead","first_ready_at":' .. NOW)
   end
 end
 
@@ -132,8 +218,8 @@ end
 local function lane_is_new(lane, n)
   local last = tonumber(redis.call('HGET', LANES, lane) or '0')
   if n <= last then return false end
-  redis.call('HSET', LANES, lane, whole(n))
-  redis.call('ZADD', LANES_USED, whole(now / 1000000), lane)
+  set(LANES, lane, whole(n))
+  add(LANES_USED, whole(now / 1000000), lane)
   return true
 end
 
@@ -141,23 +227,25 @@ end
 -- to renew before anybody is declared lost. True while that grace lasts. Where the clock went back, leases
 -- that would now last too long are cut to the longest that any consumer takes.
 local function grace(lease)
-  local seen = tonumber(redis.call('HGET', META, 'last_seen') or '0')
-  local longest = tonumber(redis.call('HGET', META, 'longest_lease') or '0')
-  redis.call('HSET', META, 'last_seen', whole(now))
+  local seen, longest, reap_after = unpack(redis.call('HMGET', META, 'last_seen', 'longest_lease', 'reap_after'))
+  seen, longest = tonumber(seen or '0'), tonumber(longest or '0')
+  set(META, 'last_seen', whole(now))
   if lease > longest then
     longest = lease
-    redis.call('HSET', META, 'longest_lease', whole(lease))
+    set(META, 'longest_lease', whole(lease))
   end
   local went_back = now < seen - 1000000
+  reap_after = tonumber(reap_after or '0')
   if seen > 0 and (now - seen > lease / 2 or went_back) then
-    redis.call('HSET', META, 'reap_after', whole(now + longest))
+    reap_after = now + longest
+    set(META, 'reap_after', whole(reap_after))
   end
   if went_back then
     for _, index in ipairs({RESERVED, RUNNING}) do
       for _, id in ipairs(redis.call('ZRANGEBYSCORE', index, '(' .. whole(now + longest), '+inf')) do
-        redis.call('ZADD', index, whole(now + longest), id)
+        add(index, whole(now + longest), id)
       end
     end
   end
-  return now < tonumber(redis.call('HGET', META, 'reap_after') or '0')
+  return now < reap_after
 end

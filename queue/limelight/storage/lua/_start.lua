@@ -1,45 +1,73 @@
 -- Shared by the scripts that may start a run (T3). What is decided at the start is decided here, in Redis:
--- a task revoked in time never runs. Returns "started" or the verdict that ended the task instead.
-local function begin(id, r, tail, lease, where, span_id, fresh_trace_id, trace_age)
-  local revoked_until = redis.call('HGET', REVOKED, id)
-  if revoked_until and (revoked_until == '0' or tonumber(revoked_until) > now) then
-    redis.call('ZREM', RESERVED, id)
-    redis.call('ZREM', READY_SINCE, id)
-    redis.call('HDEL', TASKS, id)
-    redis.call('HDEL', REVOKED, id)
-    tell('revoked', false, 'worker',
-      about(r, tail) .. about_end(r, 'revoked') .. about_trace(r) .. ',"span_id":"' .. span_id .. '"' .. where)
-    return 'revoked'
+-- a task revoked in time, or too late for its time, never runs. Returns "started" or the verdict that ended
+-- the task instead.
+
+-- Marks of revocation: by id, or "@<task name>" for all of a name: "0" for good, µs until which, or "once".
+local marks
+local function is_revoked(id, name)
+  if marks == nil then marks = redis.call('HLEN', REVOKED) end
+  if marks == 0 then return false end
+  local by_id, by_name = unpack(redis.call('HMGET', REVOKED, id, '@' .. name))
+  if by_id and (by_id == '0' or tonumber(by_id) > now) then return true end
+  if not by_name then return false end
+  if by_name == 'once' then
+    redis.call('HDEL', REVOKED, '@' .. name)
+    return true
   end
-  local links, traced = {}, ',"trace_id":"'
-  if r[LAST_SPAN] ~= '' then links[#links + 1] = r[LAST_SPAN] end
+  return by_name == '0' or tonumber(by_name) > now
+end
+
+local function begin(id, r, tail, lease, where, span_id, fresh_trace_id, trace_age)
+  local verdict = is_revoked(id, r[NAME]) and 'revoked' or (r[EXPIRES] > 0 and r[EXPIRES] <= now and 'expired')
+  if verdict then
+    drop(READY_SINCE, id)
+    remove(TASKS, id)
+    tell(verdict, false, 'worker',
+      about(r, tail) .. about_end(r, verdict) .. about_trace(r) .. ',"span_id":"' .. span_id .. '"' .. where)
+    ended(id, r, tail, verdict, '', 'worker')
+    return verdict
+  end
+  local links = ''
+  if r[LAST_SPAN] ~= '' then
+    links = '{"trace_id":"' .. string.sub(r[LAST_SPAN], 1, 32) .. '","span_id":"' .. string.sub(r[LAST_SPAN], 34) .. '"}'
+  end
   if now - r[TRACED_AT] > trace_age then
-    links[#links + 1] = '{"trace_id":"' .. r[TRACE_ID] .. '","span_id":"' .. r[PARENT_SPAN] .. '"}'
+    links = links .. (links ~= '' and ',' or '') .. '{"trace_id":"' .. r[TRACE_ID] .. '","span_id":"' .. r[PARENT_SPAN] .. '"}'
     r[TRACE_ID], r[PARENT_SPAN], r[TRACED_AT] = fresh_trace_id, '', now
   end
-  traced = traced .. r[TRACE_ID] .. '","span_id":"' .. span_id .. '"'
-  if r[PARENT_SPAN] ~= '' then traced = traced .. ',"parent_span_id":"' .. r[PARENT_SPAN] .. '"' end
-  traced = traced .. ',"trace_flags":' .. r[TRACE_FLAGS] .. r[TRACE_STATE]
-    .. ',"trace_started_at":' .. seconds(r[TRACED_AT])
-  if #links > 0 then traced = traced .. ',"links":[' .. table.concat(links, ',') .. ']' end
 
-  redis.call('ZREM', RESERVED, id)
-  redis.call('ZREM', READY_SINCE, id)
-  redis.call('ZADD', RUNNING, whole(now + lease), id)
-  redis.call('ZADD', RUNNING_SINCE, whole(now), id)
-  r[STATE], r[RUN], r[ATTEMPT], r[STARTED] = 'running', r[RUN] + 1, r[ATTEMPT] + 1, now
-  r[WHERE], r[SPAN] = where, traced
-  r[LAST_SPAN] = '{"trace_id":"' .. r[TRACE_ID] .. '","span_id":"' .. span_id .. '"}'
+  drop(READY_SINCE, id)
+  add(RUNNING, whole(now + lease), id)
+  add(RUNNING_SINCE, whole(now), id)
+  r[STATE], r[RUN], r[ATTEMPT], r[STARTED], r[WHERE] = 'running', r[RUN] + 1, r[ATTEMPT] + 1, now, where
+  r[LAST_SPAN] = r[TRACE_ID] .. ':' .. span_id
+  r[ABOUT_RUN] = ',"started_at":' .. NOW .. ',"wait":' .. seconds(math.max(0, now - r[READY_AT])) .. where
+    .. ',"trace_id":"' .. r[TRACE_ID] .. '","span_id":"' .. span_id
+    .. (r[PARENT_SPAN] ~= '' and '","parent_span_id":"' .. r[PARENT_SPAN] or '')
+    .. '","trace_flags":' .. r[TRACE_FLAGS] .. r[TRACE_STATE] .. ',"trace_started_at":' .. seconds(r[TRACED_AT])
+    .. (links ~= '' and ',"links":[' .. links .. ']' or '')
   save(id, r, tail)
-  tell('started', false, 'worker', about(r, tail) .. about_run(r))
+  tell('started', false, 'worker', about(r, tail) .. r[ABOUT_RUN])
   return 'started'
 end
 
--- What a worker is told of a task it holds.
+-- Ids of the tasks that would follow the success of one, space between.
+local function heirs(r, tail)
+  if r[FOLLOWERS_LENGTH] == 0 then return '' end
+  local ok, f = pcall(cmsgpack.unpack, followers_of(r, tail))
+  return ok and f[4] or ''
+end
+
+-- What a worker is told of a task it holds: its id, the rest packed, its input and its body.
 local function handed(id, r, tail, verdict)
   return {
-    id, r[TOKEN], verdict, r[NAME], r[RUN], r[ATTEMPT], r[RETRIES], r[RETRY_DELAY], r[REDELIVERIES],
-    r[LAST_SPAN], r[TRACE_FLAGS], whole(r[TRACED_AT]), whole(r[STARTED]),
-    string.sub(tail, r[HEAD_LENGTH] + 1),
+    id,
+    cmsgpack.pack({
+      r[TOKEN], verdict, r[NAME], r[RUN], r[ATTEMPT], r[RETRIES], r[RETRY_DELAY], r[REDELIVERIES],
+      r[LAST_SPAN], r[TRACE_FLAGS], r[TRACED_AT], r[STARTED], r[GATHERS],
+      r[GROUP] ~= '' or r[FOLLOWERS_LENGTH] > 0, r[PRIORITY], r[EXPIRES], heirs(r, tail),
+    }),
+    input_of(r, tail),
+    body_of(r, tail),
   }
 end

@@ -2,14 +2,21 @@
 -- KEYS: scheduled tasks ready ready_since dead events meta wake
 -- ARGV: 6 how many at most, 7 where (fragment)
 -- Returns: {how many, µs until the next is due or -1}
-local ids = redis.call('ZRANGEBYSCORE', SCHEDULED, '-inf', whole(now), 'LIMIT', 0, tonumber(ARGV[6]))
-for _, id in ipairs(ids) do
-  local due = tonumber(redis.call('ZSCORE', SCHEDULED, id))
+local found = redis.call('ZRANGEBYSCORE', SCHEDULED, '-inf', whole(now), 'WITHSCORES', 'LIMIT', 0, tonumber(ARGV[6]))
+local ids, dues = {}, {}
+for at = 1, #found, 2 do
+  ids[#ids + 1] = found[at]
+  dues[#dues + 1] = tonumber(found[at + 1])
+end
+if #ids > 0 then
+  redis.call('ZREM', SCHEDULED, unpack(ids))
+  claim_places(#ids)
+end
+for n, id in ipairs(ids) do
   local r, tail = load(id)
-  redis.call('ZREM', SCHEDULED, id)
   if r then
     r[SCORE] = next_score(r[PRIORITY])
-    to_ready(id, r, tail, due)
+    to_ready(id, r, tail, dues[n])
   else
     unreadable(id, r, 'scheduler', ARGV[7])
   end

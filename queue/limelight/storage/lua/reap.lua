@@ -1,6 +1,7 @@
 -- T11, T12  A lease is over: running → ready or dead (told as lost), reserved → ready (silently).
--- KEYS: reserved running running_since tasks ready ready_since dead revoked events meta wake result
--- ARGV: 6 id, 7 lease µs, 8 result to store if this is its end ("" for none), 9 result's life in ms,
+-- KEYS: reserved running running_since tasks ready ready_since dead dead_reasons revoked delayed promised groups locked awaited wake events meta result
+-- USES: _enqueue _end
+-- ARGV: 6 id, 7 lease µs, 8 what it leaves if this is its end, 9 life of that in ms, 0: not to be stored,
 --       10 where (fragment)
 -- Returns: "returned", "redelivered", "dead", or 0 when the lease is not over (any more).
 local id, lease = ARGV[6], tonumber(ARGV[7])
@@ -9,7 +10,7 @@ if not deadline or tonumber(deadline) >= now then return 0 end
 local r, tail = load(id)
 redis.call('ZREM', RUNNING, id)
 redis.call('ZREM', RESERVED, id)
-redis.call('ZREM', RUNNING_SINCE, id)
+drop(RUNNING_SINCE, id)
 if not r then
   unreadable(id, r, 'reaper', ARGV[10])
   return 0
@@ -28,11 +29,12 @@ tell('lost', true, 'reaper', about(r, tail) .. about_run(r) .. why
   .. ',"span_end":"' .. whole(math.max(r[STARTED], tonumber(deadline) - lease)) .. '000","outcome":"lost"')
 r[REDELIVERIES] = r[REDELIVERIES] + 1
 if r[REDELIVERIES] > r[MAX_REDELIVERIES] then
-  to_dead(id, r, tail)
-  if ARGV[8] ~= '' then redis.pcall('SET', RESULT, ARGV[8], 'PX', ARGV[9]) end
+  if ARGV[8] ~= '' and ARGV[9] ~= '0' then redis.pcall('SET', RESULT, ARGV[8], 'PX', ARGV[9]) end
   tell('dead', false, 'reaper', about(r, tail) .. about_run(r) .. why .. about_end(r, 'dead'))
+  to_dead(id, r, tail, why, ARGV[8], 'reaper')
   return 'dead'
 end
+if r[LOCKS] ~= '' then free_locks(r) end
 r[ATTEMPT] = r[ATTEMPT] - 1
 to_ready(id, r, tail, now)
 wake(1)

@@ -6,7 +6,7 @@ local released = 0
 for at = 6, #ARGV, 2 do
   local r, tail = load(ARGV[at])
   if r and r[TOKEN] == ARGV[at + 1] and r[STATE] == 'reserved' then
-    redis.call('ZREM', RESERVED, ARGV[at])
+    drop(RESERVED, ARGV[at])
     to_ready(ARGV[at], r, tail, r[READY_AT])
     released = released + 1
   end

@@ -1,6 +1,6 @@
 -- T2  ready → reserved, silently; with names given also T3 reserved → running, in the same trip.
--- KEYS: requests ready ready_since reserved running running_since tasks dead revoked delayed wake events meta
--- USES: _start
+-- KEYS: requests ready ready_since reserved running running_since tasks dead dead_reasons revoked delayed promised groups locked awaited wake events meta
+-- USES: _enqueue _end _start
 -- ARGV: 6 owner, 7 its request number, 8 how many, 9 lease µs,
 --       10 names this worker can start at once ("\nname\nname\n"), "" to start nothing,
 --       11 where (fragment), 12 µs after which a trace is too old to be joined,
@@ -25,30 +25,41 @@ if before then
     return reply
   end
 end
+if redis.call('HEXISTS', META, 'paused') == 1 then return reply end
 
-for _, id in ipairs(redis.call('ZRANGE', READY, 0, tonumber(ARGV[8]) - 1)) do
-  local r, tail = load(id)
-  -- A task that came back from a lost worker starts alone: it may be what killed it.
-  if r and r[REDELIVERIES] > 0 and #ids > 0 then break end
-  redis.call('ZREM', READY, id)
-  if r then
-    ids[#ids + 1] = id
-    r[STATE], r[TOKEN] = 'reserved', token
-    local verdict = 'reserved'
-    if string.find(ARGV[10], '\n' .. r[NAME] .. '\n', 1, true) then
-      local at = 11 + 2 * #ids
-      verdict = begin(id, r, tail, lease, ARGV[11], ARGV[at], ARGV[at + 1], tonumber(ARGV[12]))
-    else
-      save(id, r, tail)
-      redis.call('ZADD', RESERVED, whole(now + lease), id)
-    end
-    if verdict ~= 'revoked' then reply[#reply + 1] = handed(id, r, tail, verdict) end
-    if r[REDELIVERIES] > 0 then break end
-  else
-    unreadable(id, r, 'worker', ARGV[11])
+local heads = redis.call('ZRANGE', READY, 0, tonumber(ARGV[8]) - 1)
+if #heads > 0 then
+  local raws = redis.call('HMGET', TASKS, unpack(heads))
+  local records, tails, taken = {}, {}, 0
+  for n, id in ipairs(heads) do
+    records[n], tails[n] = unpacked(raws[n])
+    -- A task that came back from a lost worker starts alone: it may be what killed it.
+    local alone = records[n] and records[n][REDELIVERIES] > 0
+    if alone and n > 1 then break end
+    taken = n
+    if alone then break end
   end
+  redis.call('ZREM', READY, unpack(heads, 1, taken))
+  for n = 1, taken do
+    local id, r, tail = heads[n], records[n], tails[n]
+    if r then
+      ids[#ids + 1] = id
+      r[STATE], r[TOKEN] = 'reserved', token
+      local verdict = 'reserved'
+      if string.find(ARGV[10], '\n' .. r[NAME] .. '\n', 1, true) then
+        local at = 11 + 2 * #ids
+        verdict = begin(id, r, tail, lease, ARGV[11], ARGV[at], ARGV[at + 1], tonumber(ARGV[12]))
+      else
+        save(id, r, tail)
+        add(RESERVED, whole(now + lease), id)
+      end
+      if verdict == 'started' or verdict == 'reserved' then reply[#reply + 1] = handed(id, r, tail, verdict) end
+    else
+      unreadable(id, r, 'worker', ARGV[11])
+    end
+  end
+  reply[2] = redis.call('ZCARD', READY)
 end
-redis.call('HSET', REQUESTS, owner, cmsgpack.pack({request, unpack(ids)}))
-reply[2] = redis.call('ZCARD', READY)
-if reply[1] == 0 and reply[2] == 0 then redis.call('DEL', WAKE) end
+set(REQUESTS, owner, cmsgpack.pack({request, unpack(ids)}))
+if reply[1] == 0 and reply[2] == 0 and woken == 0 then redis.call('DEL', WAKE) end
 return reply

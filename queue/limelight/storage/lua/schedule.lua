@@ -6,11 +6,11 @@ local ready = 0
 local ids = redis.call('ZRANGE', DELAYED, 0, tonumber(ARGV[6]) - 1)
 for _, id in ipairs(ids) do
   local r, tail = load(id)
-  redis.call('ZREM', DELAYED, id)
+  drop(DELAYED, id)
   if r and r[EXECUTE] > now then
     r[STATE] = 'scheduled'
     save(id, r, tail)
-    redis.call('ZADD', SCHEDULED, whole(r[EXECUTE]), id)
+    add(SCHEDULED, whole(r[EXECUTE]), id)
     tell('scheduled', false, 'worker', about(r, tail) .. ARGV[7])
   elseif r then
     to_ready(id, r, tail, r[EXECUTE])

@@ -1,24 +1,28 @@
--- T5 to T8  running → done / ready / scheduled / dead: one run closes, and what becomes of its task is told.
--- KEYS: running running_since tasks ready ready_since scheduled dead revoked periodic_runs events meta wake result…
--- ARGV: per task: 6 id, 7 token, 8 status of the closing event, 9 outcome, 10 fate: end, retry, dead or back,
---       11 fragment of the closing event, 12 result ("" for none), 13 result's life in ms,
---       14 µs until the retry, 15 next retry delay (JSON number), 16 end (how the task ended, "" if it did not),
---       17 traceback fragment, for the closing event alone
+-- T5 to T8  running → done / ready / scheduled / dead: runs close, and what becomes of their tasks is told.
+-- KEYS: running running_since tasks ready ready_since scheduled delayed dead dead_reasons revoked periodic_runs promised groups locked awaited wake events meta result…
+-- USES: _enqueue _end
+-- ARGV: per task: a packed array and what it leaves (result or failure, "" for nothing). The array:
+--       1 id, 2 token, 3 status of the closing event, 4 outcome, 5 fate: end, retry, dead or back,
+--       6 end (how the task ended, "" if it did not), 7 fragment of the closing event,
+--       8 fragment with the traceback, for the closing event alone, 9 life of the result in ms, 0: not to be stored,
+--       10 µs until the retry, 11 retry delay after that (JSON number), 12 the retry is granted on top of those left,
+--       13 the time until the retry counts as parked, 14 how many further keys take the failure,
+--       15 reason (fragment with the error's type and message)
 -- Returns: per task 1 settled; 0 settled before, or no longer the caller's: nothing written, nothing told.
--- The first write removes the lease, so a full Redis refuses nothing that follows.
+-- The first write removes the leases, so a full Redis refuses nothing that follows.
 local ERRORS = {['error-task'] = true, ['timeout'] = true, ['error-storing-result'] = true}
-local RESULTS = 12  -- keys before the results
+local key = 18  -- keys before the results
 
-local function back_off(id, r, tail, delay, next_delay)
+local function back_off(id, r, tail, delay, next_delay, parked)
   r[SCORE] = next_score(r[PRIORITY])
   if delay > 0 then
+    local phase = parked and PARKED or BACKED_OFF
     r[STATE], r[TOKEN], r[EXECUTE], r[READY_AT] = 'scheduled', '', now + delay, now + delay
-    r[BACKED_OFF] = r[BACKED_OFF] + delay
-    local scheduled = about(r, tail) .. r[WHERE]
+    r[phase] = r[phase] + delay
+    tell('scheduled', false, 'worker', about(r, tail) .. r[WHERE])
     r[RETRY_DELAY] = next_delay
     save(id, r, tail)
-    redis.call('ZADD', SCHEDULED, whole(r[EXECUTE]), id)
-    tell('scheduled', false, 'worker', scheduled)
+    add(SCHEDULED, whole(r[EXECUTE]), id)
   else
     r[RETRY_DELAY] = next_delay
     to_ready(id, r, tail, now)
@@ -26,64 +30,81 @@ local function back_off(id, r, tail, delay, next_delay)
   end
 end
 
-local function settle(at, result_key)
-  local id, token, status, outcome, fate = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
-  local fragment, result, ttl, how = ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], ARGV[at + 10]
-  local traceback = ARGV[at + 11]
-  local r, tail = load(id)
-  if not r or r[TOKEN] ~= token or r[STATE] ~= 'running' then return 0 end
+-- Keeps what a task leaves; a result that Redis refuses turns its success into that failure.
+local function store(s, value, first, ttl)
+  local stored = redis.pcall('SET', KEYS[first], value, 'PX', ttl)
+  if type(stored) == 'table' and stored.err and s[3] == 'finished' then
+    s[3], s[4], s[6] = 'error-storing-result', 'result_error', 'result_error'
+    s[15] = ',"error_type":"limelight.errors.RedisRefused","error_message":' .. cjson.encode(stored.err)
+    s[7] = s[7] .. s[15]
+    s[8] = ',"traceback":' .. cjson.encode('Redis refused the result: ' .. stored.err)
+  elseif s[6] ~= '' and s[6] ~= 'success' then
+    for heir = first + 1, first + s[14] do redis.pcall('SET', KEYS[heir], value, 'PX', ttl) end
+  end
+end
 
-  redis.call('ZREM', RUNNING, id)
-  redis.call('ZREM', RUNNING_SINCE, id)
-  r[RAN] = r[RAN] + math.max(0, now - r[STARTED])
-  if result ~= '' then
-    local stored = redis.pcall('SET', result_key, result, 'PX', ttl)
-    if type(stored) == 'table' and stored.err and status == 'finished' then
-      status, outcome, how = 'error-storing-result', 'result_error', 'result_error'
-      fragment = fragment .. ',"error_type":"limelight.errors.RedisRefused","error_message":'
-        .. cjson.encode(stored.err)
-      traceback = ',"traceback":' .. cjson.encode('Redis refused the result: ' .. stored.err)
-    end
-  end
-  if outcome == 'success' and r[PERIODIC] ~= '' then
-    redis.call('HSET', PERIODIC_RUNS, r[PERIODIC] .. ':success', whole(now))
-  end
-
-  local closing = about(r, tail) .. about_run(r) .. fragment
-  if status ~= 'retrying' then
-    if fate == 'end' then
-      redis.call('HDEL', TASKS, id)
-      redis.call('HDEL', REVOKED, id)
-      tell(status, ERRORS[status] or false, 'worker',
-        closing .. traceback .. ',"outcome":"' .. outcome .. '"' .. about_end(r, how))
-      return 1
-    end
-    tell(status, ERRORS[status] or false, 'worker', closing .. traceback .. ',"outcome":"' .. outcome .. '"')
-  end
-  if fate == 'dead' then
-    to_dead(id, r, tail)
-    tell('dead', false, 'worker', closing .. about_end(r, how))
-  elseif fate == 'back' then
-    r[ATTEMPT] = r[ATTEMPT] - 1
-    to_ready(id, r, tail, now)
-    wake(1)
+local function retry(id, r, tail, s, closing)
+  r[RETRIES_USED] = r[RETRIES_USED] + 1
+  if s[12] then
+    r[MAX_ATTEMPTS] = r[MAX_ATTEMPTS] + 1
   else
-    r[RETRIES_USED] = r[RETRIES_USED] + 1
-    if status == 'retrying' then
-      r[MAX_ATTEMPTS] = r[MAX_ATTEMPTS] + 1
-      tell('retrying', false, 'worker', closing .. ',"outcome":"' .. outcome .. '"')
-    else
-      r[RETRIES] = r[RETRIES] - 1
-      tell('retrying', false, 'worker', about(r, tail) .. about_run(r))
-    end
-    back_off(id, r, tail, tonumber(ARGV[at + 8]), ARGV[at + 9])
+    r[RETRIES] = r[RETRIES] - 1
   end
-  return 1
+  if s[3] == 'retrying' then
+    tell('retrying', false, 'worker', closing .. ',"outcome":"' .. s[4] .. '"')
+  else
+    tell('retrying', false, 'worker', about(r, tail) .. about_run(r))
+  end
+  back_off(id, r, tail, s[10], s[11], s[13])
 end
 
-local replies, n = {}, 0
-for at = 6, #ARGV, 12 do
-  n = n + 1
-  replies[n] = settle(at, KEYS[RESULTS + n])
+local function settle(s, value, r, tail, first)
+  local id = s[1]
+  drop(RUNNING_SINCE, id)
+  r[RAN] = r[RAN] + math.max(0, now - r[STARTED])
+  if value ~= '' and s[9] > 0 then store(s, value, first, s[9]) end
+  if s[4] == 'success' and r[PERIODIC] ~= '' then set(PERIODIC_RUNS, r[PERIODIC] .. ':success', whole(now)) end
+
+  local closing = about(r, tail) .. about_run(r) .. s[7]
+  if s[3] ~= 'retrying' then
+    tell(s[3], ERRORS[s[3]] or false, 'worker',
+      closing .. s[8] .. ',"outcome":"' .. s[4] .. '"' .. (s[5] == 'end' and about_end(r, s[6]) or ''))
+  end
+  if s[5] == 'end' then
+    remove(TASKS, id)
+    ended(id, r, tail, s[6], value, 'worker')
+  elseif s[5] == 'dead' then
+    tell('dead', false, 'worker', closing .. about_end(r, s[6]))
+    to_dead(id, r, tail, s[15], value, 'worker')
+  else
+    if r[LOCKS] ~= '' then free_locks(r) end
+    if s[5] == 'back' then
+      r[ATTEMPT] = r[ATTEMPT] - 1
+      to_ready(id, r, tail, now)
+      wake(1)
+    else
+      retry(id, r, tail, s, closing)
+    end
+  end
 end
+
+local given, ids, seen = {}, {}, {}
+for at = 6, #ARGV, 2 do
+  local s = cmsgpack.unpack(ARGV[at])
+  given[#given + 1], ids[#ids + 1] = s, s[1]
+end
+local raws, mine, replies = redis.call('HMGET', TASKS, unpack(ids)), {}, {}
+for n, s in ipairs(given) do
+  local r, tail = unpacked(raws[n])
+  replies[n] = 0
+  if r and r[TOKEN] == s[2] and r[STATE] == 'running' and not seen[s[1]] then
+    seen[s[1]], replies[n] = true, 1
+    mine[#mine + 1] = {n, s, r, tail, key + 1}
+  end
+  key = key + 1 + s[14]
+end
+if #mine == 0 then return replies end
+for n, one in ipairs(mine) do ids[n] = one[2][1] end
+redis.call('ZREM', RUNNING, unpack(ids, 1, #mine))
+for _, one in ipairs(mine) do settle(one[2], ARGV[5 + 2 * one[1]], one[3], one[4], one[5]) end
 return replies
