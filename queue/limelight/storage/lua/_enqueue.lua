@@ -50,9 +50,10 @@ local function enqueue(spec, followers, body, source, input, before)
     if ok and not before then promise(f[4] .. ' ' .. f[8]) end
   end
   local span_start = s[17] > 0 and s[17] or now
-  tell('enqueued', false, source,
-    about(r, tail) .. ',"trace_id":"' .. trace .. '","span_id":"' .. s[11]
-      .. (parent ~= '' and '","parent_span_id":"' .. parent or '') .. '","trace_flags":' .. s[13] .. s[14]
-      .. s[16] .. ',"span_start":"' .. whole(span_start)
-      .. '000","span_end":"' .. whole(math.max(now, span_start)) .. '000"', true)
+  tell('enqueued', false, source, {
+    about(r, tail), ',"trace_id":"', trace, '","span_id":"', s[11],
+    parent ~= '' and '","parent_span_id":"' or '', parent, '","trace_flags":', s[13], s[14],
+    s[16], ',"span_start":"', whole(span_start),
+    '000","span_end":"', whole(math.max(now, span_start)), '000"',
+  }, true)
 end

@@ -31,10 +31,10 @@ local RETRIES_USED, WHERE, ABOUT_RUN, LAST_SPAN = 21, 22, 23, 24
 local TRACE_ID, PARENT_SPAN, TRACE_FLAGS, TRACE_STATE, TRACED_AT, PERIODIC, HEAD_LENGTH = 25, 26, 27, 28, 29, 30, 31
 local FOLLOWERS_LENGTH, INPUT_LENGTH, EXPIRES, GROUP, GATHERS, LOCKS = 32, 33, 34, 35, 36, 37
 
-local function whole(x) return string.format('%.0f', x) end
+local function whole(x) return string.format('%d', x) end
 local function seconds(us)
   if us == 0 then return '0' end
-  return string.format('%.6f', us / 1000000)
+  return string.format('%d.%06d', us / 1000000, us % 1000000)
 end
 local NOW = seconds(now)
 
@@ -113,10 +113,12 @@ local function write_events()
   local seq = redis.call('HINCRBY', META, 'seq', #told) - #told
   if seq == 0 then redis.call('HSET', META, 'epoch', EMITTER .. '-' .. whole(now)) end
   local rest = ',"emitter":"' .. EMITTER .. '"}'
-  for n, event in ipairs(told) do
-    local json = event[1] .. whole(seq + n) .. rest
+  for n, pieces in ipairs(told) do
+    pieces[#pieces + 1] = whole(seq + n)
+    pieces[#pieces + 1] = rest
+    local json = table.concat(pieces)
     redis.call('XADD', EVENTS, 'MAXLEN', '~', CAP, '*', 'e', json)
-    if CHANNEL ~= '' and not event[2] then redis.pcall('PUBLISH', CHANNEL, json) end
+    if CHANNEL ~= '' and not pieces.stream_only then redis.pcall('PUBLISH', CHANNEL, json) end
   end
 end
 
@@ -135,16 +137,23 @@ local function write()
   for at = 1, #rung, 2 do redis.pcall('PUBLISH', rung[at], rung[at + 1]) end
 end
 
--- One event, for the stream and (unless it is for the stream only) the live channel.
+-- One event, for the stream and (unless it is for the stream only) the live channel. `fragment` is text, or a
+-- table of pieces: Redis' Lua reads every byte of each text it makes, so long ones are joined once, at the end.
 local OPENING = '{"status":"'
-local TIMES = ',"timestamp":' .. NOW .. ',"v":1,"queue":"' .. QUEUE .. '","source":"'
+local FINE, WRONG = ',"error":false,"timestamp":' .. NOW, ',"error":true,"timestamp":' .. NOW
+local SOURCE = ',"v":1,"queue":"' .. QUEUE .. '","source":"'
 local function tell(status, is_error, source, fragment, stream_only)
   if CAP == '0' then return end
-  told[#told + 1] = {
-    OPENING .. status .. '"' .. fragment .. (is_error and ',"error":true' or ',"error":false')
-      .. TIMES .. source .. '","seq":',
-    stream_only,
-  }
+  local pieces = {OPENING, status, '"'}
+  if type(fragment) == 'table' then
+    for n = 1, #fragment do pieces[n + 3] = fragment[n] end
+  else
+    pieces[4] = fragment
+  end
+  local n = #pieces
+  pieces[n + 1], pieces[n + 2], pieces[n + 3], pieces[n + 4] = is_error and WRONG or FINE, SOURCE, source, '","seq":'
+  pieces.stream_only = stream_only
+  told[#told + 1] = pieces
 end
 
 -- Keys of every event about a task.

@@ -47,7 +47,7 @@ local function begin(id, r, tail, lease, where, span_id, fresh_trace_id, trace_a
     .. '","trace_flags":' .. r[TRACE_FLAGS] .. r[TRACE_STATE] .. ',"trace_started_at":' .. seconds(r[TRACED_AT])
     .. (links ~= '' and ',"links":[' .. links .. ']' or '')
   save(id, r, tail)
-  tell('started', false, 'worker', about(r, tail) .. r[ABOUT_RUN])
+  tell('started', false, 'worker', {about(r, tail), r[ABOUT_RUN]})
   return 'started'
 end
 
