@@ -2,6 +2,7 @@
 
 from importlib.metadata import version
 
+from .canvas import SKIPPED, chord, group
 from .crontab import Crontab, crontab
 from .emitter import RedisEventEmitter
 from .errors import (
@@ -10,15 +11,20 @@ from .errors import (
     ConfigurationError,
     LimelightError,
     OutcomeUnknown,
+    RateLimitExceeded,
     RedisRefused,
     RedisUnavailable,
     ResultTimeout,
     RetryTask,
+    RunLost,
     TaskException,
+    TaskLocked,
     UndecodableMessage,
     UnknownTask,
 )
-from .results import Result
+from .locks import TaskLock
+from .rate_limit import RateLimit
+from .results import ChordResult, Result, ResultGroup
 from .task import Task
 from .task_queue import RedisHuey, RedisQueue, TaskWrapper
 from .wire import MessagePack, SignedPickle
@@ -26,26 +32,36 @@ from .wire import MessagePack, SignedPickle
 __version__ = version("limelight")
 
 __all__ = [
+    "SKIPPED",
     "CancelExecution",
     "CannotCarry",
+    "ChordResult",
     "ConfigurationError",
     "Crontab",
     "LimelightError",
     "MessagePack",
     "OutcomeUnknown",
+    "RateLimit",
+    "RateLimitExceeded",
     "RedisEventEmitter",
     "RedisHuey",
     "RedisQueue",
     "RedisRefused",
     "RedisUnavailable",
     "Result",
+    "ResultGroup",
     "ResultTimeout",
     "RetryTask",
+    "RunLost",
     "SignedPickle",
     "Task",
     "TaskException",
+    "TaskLock",
+    "TaskLocked",
     "TaskWrapper",
     "UndecodableMessage",
     "UnknownTask",
+    "chord",
     "crontab",
+    "group",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from .errors import ConfigurationError
@@ -37,7 +37,9 @@ class group:  # noqa: N801 - Huey's name
     def error(self, task: Callee, *args: Any, **kwargs: Any) -> group:
         """Call `task` with the failure of each member that fails."""
         for member in self.tasks:
-            member.error(task, *args, **kwargs)
+            member.error(
+                replace(task, id=str(uuid.uuid4())) if isinstance(task, Task) else task, *args, **kwargs
+            )
         return self
 
 

@@ -61,8 +61,7 @@ class TaskWrapper(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Result[R]:
         """Enqueue a call and return its result handle; raises TypeError where the function could not be called so."""
-        if self._signature is not None:
-            self._signature.bind(*args, **kwargs)
+        self._check(args, kwargs)
         task = Task(options=self.options, args=args, kwargs=kwargs, queue=self.queue.name)
         return self.queue.enqueue_call(task)
 
@@ -75,8 +74,7 @@ class TaskWrapper(Generic[P, R]):
         earlier call adds.
         """
         treatment = {key: kwargs.pop(key) for key in _TREATMENT & kwargs.keys()}
-        if self._signature is not None:
-            self._signature.bind_partial(*args, **kwargs)
+        self._check(args, kwargs, partial=True)
         return self._call(args, kwargs, **treatment)
 
     def _call(
@@ -101,6 +99,15 @@ class TaskWrapper(Generic[P, R]):
             delay=None if delay is None else as_seconds(delay),
             queue=self.queue.name,
         )
+
+    def _check(self, args: Sequence[Any], kwargs: Mapping[str, Any], *, partial: bool = False) -> None:
+        if self._signature is None:
+            return
+        bind = self._signature.bind_partial if partial else self._signature.bind
+        try:
+            bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{self.options.name}(): {error}") from None
 
     def map(self, calls: Iterable[Any]) -> ResultGroup:
         """Enqueue one call per item, in one write; a tuple is taken as several positional arguments."""
