@@ -50,6 +50,11 @@ class Stopwatch:
     wall_ns: int
     monotonic: float
 
+    @property
+    def seconds(self) -> float:
+        """How long it runs by now."""
+        return max(0.0, time.monotonic() - self.monotonic)
+
     @classmethod
     def started(cls) -> Stopwatch:
         """Start it now."""
@@ -57,7 +62,7 @@ class Stopwatch:
 
     def keys(self) -> dict[str, Any]:
         """``duration`` (seconds), ``span_start`` and ``span_end`` (ns, text) up to now."""
-        duration = max(0.0, time.monotonic() - self.monotonic)
+        duration = self.seconds
         end_ns = self.wall_ns + round(duration * 1e9)
         return {"duration": round(duration, 6), "span_start": str(self.wall_ns), "span_end": str(end_ns)}
 
@@ -69,6 +74,7 @@ def execute(
     *,
     context: TraceContext,
     keep_result: bool,
+    watch: Stopwatch | None = None,
 ) -> Report:
     """Run a task and say how it went; no exception of the task gets out, KeyboardInterrupt and exits included.
 
@@ -78,8 +84,9 @@ def execute(
         serializer: Of the queue.
         context: The trace context of this run; current while the task's code runs.
         keep_result: Whether the return value is to be encoded.
+        watch: When it began; by default now.
     """
-    watch = Stopwatch.started()
+    watch = watch or Stopwatch.started()
     try:
         args, kwargs = wire.decode_arguments(message, serializer)
     except UndecodableMessage as error:
