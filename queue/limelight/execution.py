@@ -76,6 +76,11 @@ class Stopwatch:
     wall_ns: int
     monotonic: float
 
+    @property
+    def seconds(self) -> float:
+        """How long it runs by now."""
+        return max(0.0, time.monotonic() - self.monotonic)
+
     @classmethod
     def started(cls) -> Stopwatch:
         """Start it now."""
@@ -83,7 +88,7 @@ class Stopwatch:
 
     def keys(self) -> dict[str, Any]:
         """``duration`` (seconds), ``span_start`` and ``span_end`` (ns, text) up to now."""
-        duration = max(0.0, time.monotonic() - self.monotonic)
+        duration = self.seconds
         end_ns = self.wall_ns + round(duration * 1e9)
         return {"duration": round(duration, 6), "span_start": str(self.wall_ns), "span_end": str(end_ns)}
 
@@ -97,6 +102,7 @@ def execute(
     keep_result: bool,
     lease: Lease | None = None,
     given: Sequence[Any] = (),
+    watch: Stopwatch | None = None,
 ) -> Report:
     """Run a task and say how it went; no exception of the task gets out, KeyboardInterrupt and exits included.
 
@@ -108,8 +114,9 @@ def execute(
         keep_result: Whether the return value is to be encoded.
         lease: The right to this run, by which it takes locks.
         given: What earlier tasks left for it, added to its arguments.
+        watch: When it began; by default now.
     """
-    watch = Stopwatch.started()
+    watch = watch or Stopwatch.started()
     try:
         args, kwargs = wire.decode_arguments(message, serializer)
         for value in given:

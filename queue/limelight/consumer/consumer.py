@@ -6,21 +6,16 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable
-from importlib.metadata import version
 
-from limelight import events, execution
-from limelight.emitter import NO_TASK, about_task, fragment
-from limelight.errors import ConfigurationError, LimelightError
-from limelight.lifecycle import Retries, settle
-from limelight.storage.base import Notice, Settlement
+from limelight.errors import ConfigurationError
 from limelight.task_queue import RedisQueue
 
-from .heartbeat import Heartbeat
-from .holdings import Held, Holdings
-from .reaper import Reaper
-from .reporter import Reporter
-from .scheduler import Scheduler
+from .errand import Errand
+from .lounge import Lounge
+from .rota import Rota
+from .spare import Spare
+from .station import Station, start_thread
+from .watchdog import Watchdog
 from .worker import Worker
 
 log = logging.getLogger("limelight.consumer")
@@ -73,8 +68,8 @@ class Consumer:
         self._lease_seconds = lease_seconds
         self._stopping, self._stopped = threading.Event(), threading.Event()
         self._impatient = threading.Event()
-        self._holdings = Holdings()
-        self._reporter = Reporter(queue.storage)
+        self._lounge, self._spare = Lounge(), Spare()
+        self._workers: list[Worker] = []
         self._owners: list[str] = []
         self._threads: list[threading.Thread] = []
 
@@ -82,61 +77,51 @@ class Consumer:
         """Begin to work. Redis may be away: everything waits for it and says so."""
         # Of this start: two consumers in one process, or two processes after a fork, never share it.
         self.id = uuid.uuid4().hex
-        self._scheduler = Scheduler(
-            self.queue,
-            reporter=self._reporter,
-            stopping=self._stopping,
-            interval_seconds=self._scheduler_interval,
-        )
-        workers = [self._worker(number) for number in range(1, self._count + 1)]
-        self._owners = [worker.owner for worker in workers]
-        keys = {"consumer": self.id, "workers": self._count, "tasks": list(self.queue.registry)}
-        self._tell(events.EVENT_CONSUMER_STARTED, keys)
-        self._reporter.flush()
-        reaper = Reaper(self.queue, stopping=self._stopping, lease_seconds=self._lease_seconds)
-        _thread("heartbeat", self._heartbeat().run)
-        _thread("scheduler", self._scheduler.run)
-        _thread("reaper", reaper.run)
-        self._threads = [_thread(worker.name, worker.run) for worker in workers]
-
-    def _worker(self, number: int) -> Worker:
-        return Worker(
-            self.queue,
-            owner=f"{self.id}:{number}",
-            number=number,
-            holdings=self._holdings,
-            reporter=self._reporter,
-            on_scheduled=self._scheduler.nudge,
-            stopping=self._stopping,
-            lease_seconds=self._lease_seconds,
-        )
-
-    def _heartbeat(self) -> Heartbeat:
-        return Heartbeat(
+        self._station = Station(
             self.queue,
             consumer=self.id,
-            about=self._about(),
             workers=self._count,
-            holdings=self._holdings,
-            reporter=self._reporter,
+            lounge=self._lounge,
+            stopping=self._stopping,
             stopped=self._stopped,
             lease_seconds=self._lease_seconds,
+            scheduler_interval=self._scheduler_interval,
         )
+        self._watchdog = Watchdog(
+            benches=lambda: [worker.bench for worker in self._workers],
+            spare=self._spare,
+            couriers={self.queue: self._station.courier},
+            lounge=self._lounge,
+            stopping=self._stopping,
+            stopped=self._stopped,
+        )
+        self._workers = [self._worker(number) for number in range(1, self._count + 1)]
+        self._station.greet()
+        for name, run in self._station.services().items():
+            start_thread(name, run)
+        start_thread("watchdog", self._watchdog.run)
+        self._threads = [start_thread(worker.name, worker.run) for worker in self._workers]
 
-    def _about(self) -> dict[str, object]:
-        speaker = self.queue.speaker
-        return {
-            "host": speaker.host,
-            "pid": speaker.pid,
-            "version": version("limelight"),
-            "queue": self.queue.name,
-            "started_at": time.time(),
-        }
+    def _worker(self, number: int) -> Worker:
+        name = f"worker-{number}"
+        errand = Errand(
+            self._station.trips, owner=f"{self.id}:{number}", worker=name, stopping=self._stopping
+        )
+        self._owners.append(errand.owner)
+        return Worker(
+            name,
+            errands=[errand],
+            rota=Rota({errand: 1}),
+            spare=self._spare,
+            lounge=self._lounge,
+            watchdog=self._watchdog,
+            stopping=self._stopping,
+        )
 
     @property
     def running(self) -> int:
-        """How many tasks run right now."""
-        return len(self._holdings)
+        """How many tasks were begun and are not settled yet."""
+        return sum(job.watch is not None for job in self._station.trips.holdings.all())
 
     def stop(self, *, graceful: bool = True) -> bool:
         """Stop: nothing new begins, running tasks may end, what does not is handed back as interrupted.
@@ -150,54 +135,20 @@ class Consumer:
         if not graceful:
             self.hand_back_now()
         self._stopping.set()
-        self._scheduler.nudge()
+        self._lounge.close()
+        self._watchdog.expect(0.0)
         deadline = time.monotonic() + self._shutdown_timeout
         for thread in self._threads:
             while thread.is_alive() and not self._impatient.is_set() and time.monotonic() < deadline:
-                self.queue.storage.end_waits()
+                self._station.end_waits()
                 thread.join(min(0.1, max(0.0, deadline - time.monotonic())))
-        left = self._holdings.all()
-        if left:
-            self._hand_back(left)
-        self._tell(events.EVENT_CONSUMER_STOPPED, {"consumer": self.id})
+        left = self._station.hand_back()
         self._stopped.set()
-        self._leave()
+        self._station.courier.wake()
+        self._watchdog.expect(0.0)
+        self._station.leave(self._owners)
         return not left
 
     def hand_back_now(self) -> None:
         """Have a `stop`, also one that waits already in another thread, wait no longer."""
         self._impatient.set()
-
-    def _hand_back(self, left: list[Held]) -> None:
-        """Settle what still runs as interrupted; whatever its thread does later is refused."""
-        settlements = []
-        for held in left:
-            handed, report = held.handed, execution.interrupted(held.watch)
-            decision = settle(report.outcome, Retries(handed.retries, handed.retry_delay, 0.0))
-            about = about_task(handed.lease.task_id, handed.name, handed.retries, handed.retry_delay)
-            settlements.append(Settlement(handed.lease, decision, report.fragment, "", b"", about))
-            log.warning("%s %s is interrupted and goes back to the queue", handed.name, handed.lease.task_id)
-        try:
-            self.queue.storage.settle_and_reserve(
-                settlements, None, where="", result_ttl_ms=self.queue.result_ttl_ms
-            )
-        except LimelightError as error:
-            log.error("%d running tasks could not be handed back, their leases will: %s", len(left), error)
-
-    def _leave(self) -> None:
-        try:
-            self._reporter.flush()
-            self.queue.storage.leave(self.id, self._owners)
-        except LimelightError as error:
-            log.error("could not say goodbye to Redis: %s", error)
-
-    def _tell(self, status: str, keys: dict[str, object]) -> None:
-        told = NO_TASK + self.queue.speaker.where + fragment(keys)
-        self._reporter.add(Notice(status, False, "worker", told, stream_only=True))
-
-
-def _thread(name: str, run: Callable[[], None]) -> threading.Thread:
-    """Start a thread that does not keep the process alive."""
-    thread = threading.Thread(target=run, name=name, daemon=True)
-    thread.start()
-    return thread

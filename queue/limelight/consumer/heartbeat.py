@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import Final
 
 import msgspec
@@ -73,16 +74,17 @@ class Heartbeat:
 
     def beat(self) -> None:
         """Renew, say that we live, tell what waited."""
-        held = self._holdings.all()
-        leases = [one.handed.lease for one in held]
-        note = _encode({**self._about, "busy": len(held)}).decode()
+        jobs = self._holdings.all()
+        busy = sum(job.is_running for job in jobs)
+        note = _encode({**self._about, "busy": min(busy, self._workers)}).decode()
+        sent_at = time.monotonic()
         owned = self._queue.storage.renew(
-            leases,
+            [job.handed.lease for job in jobs],
             lease_seconds=self._lease_seconds,
             consumer=self._consumer,
             heartbeat=f"{self._workers} {note}",
         )
-        for gone in self._holdings.not_among(leases, owned):
+        for gone in self._holdings.renewed(jobs, owned, sent_at + self._lease_seconds):
             log.warning(
                 "%s %s is not ours any more: its lease ran out, and what it returns will be refused",
                 gone.handed.name,

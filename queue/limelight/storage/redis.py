@@ -305,6 +305,10 @@ class RedisStorage:
                 self._waiting.discard(link)
                 link.close_if_interrupted()
 
+    def ring(self) -> None:
+        """Wake an idle worker of whichever consumer: a token was taken where nobody was idle any more."""
+        self._links.get().idempotent(self._call("ring", []))
+
     def end_waits(self) -> None:
         """Have every thread that is in `wait_for_work` return at once."""
         with self._wait_lock:

@@ -1,0 +1,93 @@
+"""How a run closes: from the report of how it went to the settlement that Redis is sent."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from limelight import execution
+from limelight.emitter import about_task, failure, fragment
+from limelight.execution import Stopwatch
+from limelight.lifecycle import Decision, Fate, Retries, settle
+from limelight.storage.base import Burial, Handed, Settlement
+
+from .holdings import Job
+
+log = logging.getLogger("limelight.consumer")
+
+
+def settlement(
+    handed: Handed, report: execution.Report, backoff: float = 0.0, *, keep_result: bool = False
+) -> Settlement:
+    """What a run's report means for its task.
+
+    Args:
+        handed: The task.
+        report: How the run went.
+        backoff: Multiplier of the delay of further retries.
+        keep_result: Whether what it leaves is to be kept where its result would be read.
+    """
+    decision = settle(report.outcome, Retries(handed.retries, handed.retry_delay, backoff))
+    result = report.result
+    if (keep_result or handed.leaves) and decision.fate in {Fate.END, Fate.DEAD} and not result:
+        result = _failure_result(handed, report.keys, decision.outcome)
+    about = about_task(handed.lease.task_id, handed.name, handed.retries, handed.retry_delay)
+    return Settlement(
+        handed.lease,
+        decision,
+        report.fragment,
+        report.traceback,
+        result,
+        about,
+        reason=report.reason,
+        stored=keep_result,
+        heirs=handed.heirs if decision.end not in {"", "success"} else (),
+    )
+
+
+def hand_back(jobs: Iterable[Job]) -> None:
+    """Have jobs that are not done settled as interrupted: they go back to the queue, the attempt not counted."""
+    for job in jobs:
+        if job.settlement is None:
+            report = execution.interrupted(job.watch or Stopwatch.started())
+            job.settlement = settlement(job.handed, report)
+
+
+def burial(handed: Handed, error: Exception) -> Burial:
+    """The burial of a reserved task that nobody can run, with the reason."""
+    keys = failure(error, str(error))
+    return Burial(
+        handed.lease,
+        fragment({key: keys[key] for key in ("error_type", "error_message")}),
+        fragment({"traceback": keys["traceback"]}),
+        _failure_result(handed, keys, "dead"),
+    )
+
+
+def _failure_result(handed: Handed, keys: Mapping[str, Any], outcome: str) -> bytes:
+    return execution.failure_result(
+        keys.get("error_type") or outcome,
+        keys.get("error_message") or "",
+        keys.get("traceback"),
+        handed.lease.task_id,
+        max(0, handed.attempt - 1),
+    )
+
+
+def log_failure(handed: Handed, keys: Mapping[str, Any], decision: Decision) -> None:
+    """Log a run that failed, and what becomes of its task."""
+    if "error_type" not in keys:
+        return
+    again = f"again in {decision.delay_seconds:g} s" if decision.fate is Fate.RETRY else "no attempt remains"
+    log.warning(
+        "%s %s failed in attempt %d: %s: %s (%s)",
+        handed.name,
+        handed.lease.task_id,
+        handed.attempt,
+        keys["error_type"],
+        keys["error_message"],
+        again,
+    )
+    if decision.fate is Fate.DEAD and keys.get("traceback"):
+        log.warning("%s", keys["traceback"].rstrip())

@@ -1,0 +1,126 @@
+"""One worker's business with one queue: the request that it waits an answer for, and what the answer brings."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+
+from limelight.errors import OutcomeUnknown, RedisError, UnknownTask
+from limelight.storage.base import Handed, Reservation, ReserveRequest
+
+from . import closing
+from .holdings import Job
+from .trips import Trips
+
+log = logging.getLogger("limelight.consumer")
+
+
+class Errand:
+    """Not for two threads at once.
+
+    Attributes:
+        trips: The queue.
+        owner: Who the worker is to Redis.
+        where: Fragment that names the worker in events.
+
+    Args:
+        trips: The queue.
+        owner: Who the worker is to Redis: new at every start of the process.
+        worker: Its name.
+        stopping: Set when nothing new may begin.
+    """
+
+    def __init__(self, trips: Trips, *, owner: str, worker: str, stopping: threading.Event) -> None:
+        self.trips = trips
+        self.owner = owner
+        self._worker = worker
+        self.where = trips.queue.speaker.worker(worker)
+        self._stopping = stopping
+        self._number = 0
+        self._request: ReserveRequest | None = None
+        self._is_unknown = False
+
+    @property
+    def is_owed_an_answer(self) -> bool:
+        """Whether Redis may have given us tasks that we do not know of; asking again tells."""
+        return self._is_unknown
+
+    def go(self, done: Sequence[Job], count: int) -> tuple[list[Job], list[Job]]:
+        """Make one trip.
+
+        Args:
+            done: What is to be settled.
+            count: How many tasks to ask for, 0 for none. A request that was not answered is repeated instead.
+
+        Returns:
+            What is still to be settled, and what is to be run.
+        """
+        request = self._unanswered() or (self._next_request(count) if count else None)
+        ring, sent_at = self.trips.door.last_ring(), time.monotonic()
+        try:
+            left, reservation = self.trips.make(done, request, self.where)
+        except RedisError as error:
+            self._is_unknown = self._is_unknown or (request is not None and isinstance(error, OutcomeUnknown))
+            self._request = request
+            self.trips.fails(error, self.where, dequeueing=request is not None)
+            return list(done), []
+        if reservation is None:
+            self._request = request
+            return left, []
+        self._request, self._is_unknown = None, False
+        if not reservation.ready and not reservation.delayed:
+            self.trips.door.shut(ring)
+        if reservation.delayed and not self._stopping.is_set():
+            self.trips.schedule_delayed(self.where)
+        jobs = self._taken(reservation, sent_at)
+        if self._stopping.is_set():
+            closing.hand_back(jobs)
+            return [*left, *jobs], []
+        return left, jobs
+
+    def _next_request(self, count: int) -> ReserveRequest:
+        self._number += 1
+        return ReserveRequest(
+            self.owner,
+            self._number,
+            count=count,
+            lease_seconds=self.trips.lease_seconds,
+            names=list(self.trips.queue.registry),
+        )
+
+    def _unanswered(self) -> ReserveRequest | None:
+        """What must be asked again; but who stops, and knows that Redis never saw it, asks no more."""
+        return None if self._stopping.is_set() and not self._is_unknown else self._request
+
+    def _taken(self, reservation: Reservation, sent_at: float) -> list[Job]:
+        """Hold what was started for us; what came too late for its lease by our own clock is not ours."""
+        good_until = sent_at + self.trips.lease_seconds
+        if time.monotonic() >= good_until:
+            return []
+        if self._stopping.is_set():
+            idle = [handed.lease for handed in reservation.tasks if not handed.started]
+            if idle:
+                self.trips.release(idle, self.where)
+        made = (self._job(handed, good_until) for handed in reservation.tasks)
+        jobs = [job for job in made if job is not None]
+        self.trips.holdings.take(jobs)
+        return jobs
+
+    def _job(self, handed: Handed, good_until: float) -> Job | None:
+        queue = self.trips.queue
+        try:
+            registered = queue.registry[handed.name]
+        except UnknownTask as error:
+            if not self._stopping.is_set():
+                log.error("task %s is a dead letter now: %s", handed.lease.task_id, error)
+                self.trips.bury(closing.burial(handed, error), self.where)
+            return None
+        if not handed.started:
+            good_until = time.monotonic() + self.trips.lease_seconds
+            started = None if self._stopping.is_set() else self.trips.start(handed.lease, self.where)
+            if started is None:
+                return None
+            handed = started
+        return Job(queue, handed, registered, self._worker, good_until)

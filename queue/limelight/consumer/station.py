@@ -1,0 +1,156 @@
+"""One queue in one consumer: everything that is done for it beside running its tasks."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+
+from limelight import events
+from limelight.emitter import NO_TASK, fragment
+from limelight.errors import LimelightError
+from limelight.storage.base import Notice
+from limelight.task_queue import RedisQueue
+
+from . import closing
+from .courier import Courier
+from .doorman import Doorman
+from .heartbeat import Heartbeat
+from .lounge import Lounge
+from .reaper import Reaper
+from .reporter import Reporter
+from .scheduler import Scheduler
+from .trips import Trips
+
+log = logging.getLogger("limelight.consumer")
+
+
+class Station:
+    """Renews and reaps leases, schedules, tells, and looks out for work, each in a thread of its own.
+
+    Attributes:
+        queue: Which.
+        trips: Where the workers turn to.
+        courier: Who settles what no worker can.
+
+    Args:
+        queue: Which.
+        consumer: Id of the consumer.
+        workers: How many tasks it can run at once.
+        lounge: Where its idle workers are.
+        stopping: Set when nothing new may begin.
+        stopped: Set when nothing runs any more.
+        lease_seconds: How long a task is ours without renewal.
+        scheduler_interval: Longest time in seconds between two looks at the schedule.
+    """
+
+    def __init__(
+        self,
+        queue: RedisQueue,
+        *,
+        consumer: str,
+        workers: int,
+        lounge: Lounge,
+        stopping: threading.Event,
+        stopped: threading.Event,
+        lease_seconds: float,
+        scheduler_interval: float,
+    ) -> None:
+        self.queue = queue
+        self._consumer = consumer
+        self._workers = workers
+        self._reporter = Reporter(queue.storage)
+        self._scheduler = Scheduler(
+            queue, reporter=self._reporter, stopping=stopping, interval_seconds=scheduler_interval
+        )
+        self.trips = Trips(
+            queue,
+            reporter=self._reporter,
+            on_scheduled=self._scheduler.nudge,
+            lease_seconds=lease_seconds,
+        )
+        self.courier = Courier(self.trips, stopped=stopped)
+        self._doorman = Doorman(self.trips, lounge=lounge, stopping=stopping)
+        self._reaper = Reaper(queue, stopping=stopping, lease_seconds=lease_seconds)
+        self._heartbeat = Heartbeat(
+            queue,
+            consumer=consumer,
+            about=self._about(),
+            workers=workers,
+            holdings=self.trips.holdings,
+            reporter=self._reporter,
+            stopped=stopped,
+            lease_seconds=lease_seconds,
+        )
+
+    def _about(self) -> dict[str, object]:
+        speaker = self.queue.speaker
+        return {
+            "host": speaker.host,
+            "pid": speaker.pid,
+            "version": version("limelight"),
+            "queue": self.queue.name,
+            "started_at": time.time(),
+        }
+
+    def services(self) -> dict[str, Callable[[], None]]:
+        """What is to run in threads, by name."""
+        return {
+            "heartbeat": self._heartbeat.run,
+            "scheduler": self._scheduler.run,
+            "reaper": self._reaper.run,
+            "doorman": self._doorman.run,
+            "courier": self.courier.run,
+        }
+
+    def greet(self) -> None:
+        """Tell that the consumer started."""
+        keys = {"consumer": self._consumer, "workers": self._workers, "tasks": list(self.queue.registry)}
+        self._tell(events.EVENT_CONSUMER_STARTED, keys)
+        self._reporter.flush()
+
+    def end_waits(self) -> None:
+        """Have the threads that wait for work or for a due time look up."""
+        self._scheduler.nudge()
+        self.queue.storage.end_waits()
+
+    def hand_back(self) -> int:
+        """Settle what is still held: as it ended, or as interrupted; returns how many still ran.
+
+        Whatever a thread does later with what is interrupted is refused.
+        """
+        left = self.trips.holdings.all()
+        running = [job for job in left if job.is_running]
+        for job in running:
+            log.warning(
+                "%s %s is interrupted and goes back to the queue", job.handed.name, job.handed.lease.task_id
+            )
+        closing.hand_back(left)
+        if left:
+            try:
+                self.trips.make(left, None, self.queue.speaker.where)
+            except LimelightError as error:
+                log.error("%d tasks could not be handed back, their leases will: %s", len(left), error)
+        return len(running)
+
+    def leave(self, owners: Sequence[str]) -> None:
+        """Tell that the consumer stopped, and have Redis forget it and its workers."""
+        self._tell(events.EVENT_CONSUMER_STOPPED, {"consumer": self._consumer})
+        try:
+            self._reporter.flush()
+            self.queue.storage.leave(self._consumer, owners)
+        except LimelightError as error:
+            log.error("could not say goodbye to Redis: %s", error)
+
+    def _tell(self, status: str, keys: dict[str, object]) -> None:
+        told = NO_TASK + self.queue.speaker.where + fragment(keys)
+        self._reporter.add(Notice(status, False, "worker", told, stream_only=True))
+
+
+def start_thread(name: str, run: Callable[[], None]) -> threading.Thread:
+    """Start a thread that does not keep the process alive."""
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    return thread

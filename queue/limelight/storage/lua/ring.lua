@@ -1,0 +1,5 @@
+-- A consumer took a token and has nobody idle any more: another one may have it.
+-- KEYS: wake
+-- Returns: 1
+wake(1)
+return 1
