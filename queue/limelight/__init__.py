@@ -19,6 +19,7 @@ from .errors import (
     UnknownTask,
 )
 from .results import Result
+from .schedule import every
 from .task import Task
 from .task_queue import RedisHuey, RedisQueue, TaskWrapper
 from .wire import MessagePack, SignedPickle
@@ -48,4 +49,5 @@ __all__ = [
     "UndecodableMessage",
     "UnknownTask",
     "crontab",
+    "every",
 ]

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from .crontab import Schedule
+from .catch_up import CatchUp
 from .errors import ConfigurationError, UnknownTask
 from .retry import LONGEST_DELAY_SECONDS
+from .schedule import Schedule
 
 PRIORITY_LIMIT: Final = 4_095
 RETRIES_LIMIT: Final = 1_000_000_000
@@ -125,11 +126,19 @@ def checked_id(task_id: str | uuid.UUID | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A declared task: its options, its function, and when it runs by itself (periodic tasks)."""
+    """A declared task.
+
+    Attributes:
+        options: How it is to be treated.
+        func: What runs.
+        schedule: When it runs by itself; None unless it is periodic.
+        catch_up: What becomes of due times that passed while nobody ran.
+    """
 
     options: TaskOptions
     func: Callable[..., Any]
     schedule: Schedule | None = None
+    catch_up: CatchUp = CatchUp.LATEST
 
 
 class Registry:
@@ -175,10 +184,9 @@ class Registry:
 
     @property
     def periodic(self) -> Mapping[str, tuple[Registered, Schedule]]:
-        """The tasks that run by themselves."""
-        return {
-            name: (task, task.schedule) for name, task in self._tasks.items() if task.schedule is not None
-        }
+        """The tasks that run by themselves, as they are now: others may be declared while consumers run."""
+        tasks = list(self._tasks.items())
+        return {name: (task, task.schedule) for name, task in tasks if task.schedule is not None}
 
 
 def _place(func: Callable[..., Any]) -> str:

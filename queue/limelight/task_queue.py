@@ -13,11 +13,12 @@ from typing import Any, Final, Generic, ParamSpec, TypeVar, overload
 from uuid import UUID
 
 from . import wire
-from .crontab import Schedule, validated
+from .catch_up import CatchUp, policy
 from .emitter import RedisEventEmitter, Speaker, fragment, service_of
 from .errors import ConfigurationError, OutcomeUnknown, RedisError
 from .keys import QueueKeys
 from .results import Result
+from .schedule import Schedule, is_due, validated
 from .storage.base import Parcel
 from .storage.link import Address
 from .storage.redis import RedisStorage
@@ -112,6 +113,16 @@ class TaskWrapper(Generic[P, R]):
     def call_local(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and now, without the queue."""
         return self.func(*args, **kwargs)
+
+    @property
+    def is_periodic(self) -> bool:
+        """Whether it runs by itself."""
+        return self.options.name in self.queue.registry.periodic
+
+    def validate_datetime(self, timestamp: dt.datetime) -> bool:
+        """Whether it is due in the minute of a time, aware or by its schedule's wall clock; never unless periodic."""
+        _, schedule = self.queue.registry.periodic.get(self.options.name, (None, None))
+        return schedule is not None and is_due(schedule, timestamp)
 
     def unregister(self) -> bool:
         """Forget the task in this process; False if it was forgotten already."""
@@ -237,21 +248,40 @@ class RedisQueue:
         retry_backoff: float = 0,
         priority: int | None = None,
         name: str | None = None,
+        *,
+        catch_up: str = CatchUp.LATEST,
+        **options: Any,
     ) -> Callable[[Callable[[], R]], TaskWrapper[[], R]]:
-        """Declare a function that runs by itself, whenever `validate_datetime` (a `crontab`, say) is due.
+        """Declare a function that runs by itself whenever `validate_datetime` is due.
 
-        However many consumers run, each due time runs it once. Its return value is not stored. A due time
-        that passed while no consumer ran is made up for once: the latest one.
+        However many consumers run, each due time runs it once. Its return value is not stored.
+
+        Args:
+            validate_datetime: A `crontab`, ``every(seconds)``, or a function that takes an aware UTC minute and
+                says whether it is due.
+            retries: As for `task`, and likewise the next four.
+            retry_delay: Seconds before the first retry.
+            retry_backoff: Multiplier of each further delay.
+            priority: Higher runs first.
+            name: By default the function's.
+            catch_up: What becomes of due times that passed while no consumer ran: "latest" runs once for the
+                latest of them, "all" once for each (the newest 1,000, oldest first), "none" not at all, unless
+                it is at most 60 seconds late.
+            options: Whatever else `task` takes.
         """
-        schedule = validated(validate_datetime)
+        schedule, missed = validated(validate_datetime), policy(catch_up)
 
         def declare(func: Callable[[], R]) -> TaskWrapper[[], R]:
-            wrapper = self.task(retries, retry_delay, retry_backoff, priority, name)(func)
-            self.registry.remove(wrapper.options.name)
-            self.registry.add(Registered(wrapper.options, wrapper.func, schedule))
+            wrapper = self.task(retries, retry_delay, retry_backoff, priority, name, **options)(func)
+            self.registry.add(Registered(wrapper.options, wrapper.func, schedule, missed))
             return wrapper
 
         return declare
+
+    def read_periodic(self, timestamp: dt.datetime) -> list[Task]:
+        """Calls of the periodic tasks that are due in the minute of a time, none of them enqueued."""
+        periodic = self.registry.periodic.values()
+        return [Task(options=task.options) for task, schedule in periodic if is_due(schedule, timestamp)]
 
     # -- Enqueueing -------------------------------------------------------------------------------------
     def enqueue(self, task: Task) -> Result[Any]:

@@ -1,14 +1,16 @@
 -- T16  A periodic task is due: enqueue one run of it, once per due time however many schedulers ask.
 -- KEYS: periodic_runs tasks ready ready_since delayed events meta wake
 -- USES: _enqueue
--- ARGV: 6 name, 7 due µs, 8 next due µs, 9 fragment (where), then one item of _enqueue.lua
--- Returns: 1 fired; 0 fired before, or not due yet by Redis' clock.
+-- ARGV: 6 name, 7 due µs, 8 µs of the last due time, as known to the scheduler when it decided,
+--       9 fragment (where), then one item of _enqueue.lua
+-- Returns: 1 fired; 0 another scheduler fired since the caller decided, or it is not due yet by Redis' clock.
 local due = tonumber(ARGV[7])
 local last = tonumber(redis.call('HGET', PERIODIC_RUNS, ARGV[6] .. ':due') or '0')
-if due <= last or due > now + 1000000 then return 0 end
-redis.call('HSET', PERIODIC_RUNS, ARGV[6] .. ':due', ARGV[7], ARGV[6] .. ':next', ARGV[8])
+if last ~= tonumber(ARGV[8]) or due <= last or due > now + 1000000 then return 0 end
+redis.call('HSET', PERIODIC_RUNS, ARGV[6] .. ':due', ARGV[7])
 tell('scheduling-periodic', false, 'scheduler',
-  ARGV[12] .. ',"retries":' .. ARGV[14] .. ',"retry_delay":' .. ARGV[15] .. ',"execute_time":null' .. ARGV[9])
+  ARGV[12] .. ',"retries":' .. ARGV[14] .. ',"retry_delay":' .. ARGV[15] .. ',"execute_time":null,"due":'
+  .. seconds(due) .. ARGV[9])
 enqueue(10, 'scheduler')
 wake(1)
 return 1
