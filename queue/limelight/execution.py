@@ -100,7 +100,7 @@ def _raised(error: BaseException, watch: Stopwatch) -> Report:
         if isinstance(error, RetryTask):
             return Report(AskedRetry(_asked_delay(error)), watch.keys())
         if isinstance(error, CancelExecution):
-            return Report(Canceled(retry=bool(error.retry)), watch.keys())
+            return Report(Canceled(None if error.retry is None else bool(error.retry)), watch.keys())
     except Exception as fault:
         return _failed(fault, watch, final=False)
     return _failed(error, watch, final=False)

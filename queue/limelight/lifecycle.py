@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from . import events
-from .retry import after_retry
+from .retry import STEADY, Backoff
 
 
 class State(StrEnum):
@@ -83,9 +83,13 @@ class AskedRetry:
 
 @dataclass(frozen=True, slots=True)
 class Canceled:
-    """The task gave up without failing. `retry`: it wants another run, if retries remain."""
+    """The task gave up without failing.
 
-    retry: bool = False
+    `retry`: True: it is to run again, for which one more attempt is granted if none remains; False: never again;
+    None: again while retries remain.
+    """
+
+    retry: bool | None = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +102,11 @@ Outcome = Returned | Raised | ResultRefused | AskedRetry | Canceled | Interrupte
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """What a task may still do when a run closes: retries left, delay before the next, its multiplier."""
+    """What a task may still do when a run closes: retries left, delay before the next, and how delays grow."""
 
     left: int
     delay_seconds: float
-    backoff: float
+    backoff: Backoff = STEADY
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +130,14 @@ class Decision:
     next_delay_seconds: float = 0.0
 
 
-def settle(outcome: Outcome, retries: Retries) -> Decision:
-    """Say what must happen when a run closes; touch nothing, ask no clock."""
-    after = after_retry(retries.delay_seconds, retries.backoff)
+def settle(outcome: Outcome, retries: Retries, chance: float = 0.0) -> Decision:
+    """Say what must happen when a run closes; touch nothing, ask no clock.
+
+    Args:
+        outcome: How the run went.
+        retries: What the task may still do.
+        chance: In [0, 1), for delays that are to be spread.
+    """
     match outcome:
         case Returned():
             return Decision(events.EVENT_FINISHED, "success", Fate.END, end="success")
@@ -139,31 +148,30 @@ def settle(outcome: Outcome, retries: Retries) -> Decision:
                 events.EVENT_INTERRUPTED, "interrupted", Fate.BACK, next_delay_seconds=retries.delay_seconds
             )
         case AskedRetry(delay_seconds=asked):
-            delay = retries.delay_seconds if asked is None else asked
-            return Decision(
-                events.EVENT_RETRYING,
-                "retry",
-                Fate.RETRY,
-                delay_seconds=delay,
-                next_delay_seconds=retries.delay_seconds,
-            )
-        case Canceled(retry=True) if retries.left > 0:
-            return Decision(
-                events.EVENT_CANCELED,
-                "canceled",
-                Fate.RETRY,
-                delay_seconds=retries.delay_seconds,
-                next_delay_seconds=after,
-            )
-        case Canceled():
-            return Decision(events.EVENT_CANCELED, "canceled", Fate.END, end="canceled")
+            return _retry(events.EVENT_RETRYING, "retry", retries, chance, asked)
+        case Canceled(retry=wanted):
+            return _canceled(wanted, retries, chance)
         case Raised(final=False) if retries.left > 0:
-            return Decision(
-                events.EVENT_ERROR_TASK,
-                "error",
-                Fate.RETRY,
-                delay_seconds=retries.delay_seconds,
-                next_delay_seconds=after,
-            )
+            return _retry(events.EVENT_ERROR_TASK, "error", retries, chance)
         case Raised():
             return Decision(events.EVENT_ERROR_TASK, "error", Fate.DEAD, end="dead")
+
+
+def _canceled(wanted: bool | None, retries: Retries, chance: float) -> Decision:
+    """A retry that is wanted uses up one that is left; where none is left, `retrying` grants one."""
+    if wanted is not False and retries.left > 0:
+        return _retry(events.EVENT_CANCELED, "canceled", retries, chance)
+    if wanted:
+        return _retry(events.EVENT_RETRYING, "canceled", retries, chance)
+    return Decision(events.EVENT_CANCELED, "canceled", Fate.END, end="canceled")
+
+
+def _retry(
+    status: str, outcome: str, retries: Retries, chance: float, asked: float | None = None
+) -> Decision:
+    """A retry after the delay that was asked for, or after the task's own, which grows and spreads."""
+    own, backoff = retries.delay_seconds, retries.backoff
+    delay, next_delay = (
+        (backoff.delay(own, chance), backoff.next_delay(own)) if asked is None else (asked, own)
+    )
+    return Decision(status, outcome, Fate.RETRY, delay_seconds=delay, next_delay_seconds=next_delay)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from .catch_up import CatchUp
 from .errors import ConfigurationError, UnknownTask
-from .retry import LONGEST_DELAY_SECONDS
+from .retry import LONGEST_DELAY_SECONDS, Backoff
 from .schedule import Schedule
 
 PRIORITY_LIMIT: Final = 4_095
@@ -27,6 +27,9 @@ class TaskOptions:
         retries: How often a failed run is tried again.
         retry_delay: Seconds before the first retry.
         retry_backoff: Each further retry multiplies the delay by this; 0 leaves it constant.
+        retry_max_delay: No retry waits longer, in seconds.
+        retry_jitter: How much of each delay chance may take away, 0 to 1, so that tasks that failed together do
+            not come back together.
         priority: Higher runs first, −4095 to 4095.
     """
 
@@ -35,6 +38,8 @@ class TaskOptions:
     retry_delay: float = 0.0
     retry_backoff: float = 0.0
     priority: int = 0
+    retry_max_delay: float = LONGEST_DELAY_SECONDS
+    retry_jitter: float = 0.0
 
     def __post_init__(self) -> None:
         faults = [
@@ -46,6 +51,8 @@ class TaskOptions:
             *([] if _is_whole(self.retries, 0, RETRIES_LIMIT) else ["retries must be a whole number from 0"]),
             *([] if _is_seconds(self.retry_delay) else ["retry_delay must be seconds from 0"]),
             *([] if _is_seconds(self.retry_backoff) else ["retry_backoff must be a number from 0"]),
+            *([] if _is_seconds(self.retry_max_delay) else ["retry_max_delay must be seconds from 0"]),
+            *([] if _is_share(self.retry_jitter) else ["retry_jitter must be a number from 0 to 1"]),
             *(
                 []
                 if _is_whole(self.priority, -PRIORITY_LIMIT, PRIORITY_LIMIT)
@@ -55,9 +62,18 @@ class TaskOptions:
         if faults:
             raise ConfigurationError(f"task {self.name!r}: {'; '.join(faults)}")
 
+    @property
+    def backoff(self) -> Backoff:
+        """How the delays of its retries grow and spread."""
+        return Backoff(self.retry_backoff, self.retry_max_delay, self.retry_jitter)
+
 
 def _is_whole(value: int, least: int, most: int) -> bool:
     return type(value) is int and least <= value <= most
+
+
+def _is_share(value: float) -> bool:
+    return isinstance(value, int | float) and 0 <= value <= 1
 
 
 def _is_seconds(value: float) -> bool:

@@ -18,6 +18,7 @@ from .emitter import RedisEventEmitter, Speaker, fragment, service_of
 from .errors import ConfigurationError, OutcomeUnknown, RedisError
 from .keys import QueueKeys
 from .results import Result
+from .retry import LONGEST_DELAY_SECONDS
 from .schedule import Schedule, is_due, validated
 from .storage.base import Parcel
 from .storage.link import Address
@@ -73,6 +74,9 @@ class TaskWrapper(Generic[P, R]):
         retry_delay: float | None = None,
         retry_backoff: float | None = None,
         id: str | UUID | None = None,  # noqa: A002 - Huey's name
+        *,
+        retry_max_delay: float | None = None,
+        retry_jitter: float | None = None,
     ) -> Result[R]:
         """Enqueue a call to be run later, or with other options than declared.
 
@@ -86,6 +90,8 @@ class TaskWrapper(Generic[P, R]):
             retry_delay: Seconds before the first retry.
             retry_backoff: Multiplier of each further delay.
             id: UUID of the task, for callers that must know it beforehand.
+            retry_max_delay: Seconds that no retry waits longer than.
+            retry_jitter: How much of each delay chance may take away, 0 to 1.
         """
         if isinstance(args, dt.datetime):
             args, eta = None, args
@@ -98,6 +104,8 @@ class TaskWrapper(Generic[P, R]):
             "retries": retries,
             "retry_delay": retry_delay,
             "retry_backoff": retry_backoff,
+            "retry_max_delay": retry_max_delay,
+            "retry_jitter": retry_jitter,
         }
         options = replace(self.options, **{key: value for key, value in changed.items() if value is not None})
         task = Task(
@@ -207,6 +215,9 @@ class RedisQueue:
         retry_backoff: float = 0,
         priority: int | None = None,
         name: str | None = None,
+        *,
+        retry_max_delay: float = LONGEST_DELAY_SECONDS,
+        retry_jitter: float = 0,
     ) -> Callable[[Callable[P, R]], TaskWrapper[P, R]]: ...
 
     def task(
@@ -216,6 +227,9 @@ class RedisQueue:
         retry_backoff: float = 0,
         priority: int | None = None,
         name: str | None = None,
+        *,
+        retry_max_delay: float = LONGEST_DELAY_SECONDS,
+        retry_jitter: float = 0,
     ) -> Callable[[Callable[P, R]], TaskWrapper[P, R]] | TaskWrapper[P, R]:
         """Declare a function as a task of this queue; see `TaskOptions`. Its name is by default the function's."""
         if callable(retries):  # @queue.task, without parentheses
@@ -234,6 +248,8 @@ class RedisQueue:
                 retry_delay=retry_delay,
                 retry_backoff=retry_backoff,
                 priority=priority or 0,
+                retry_max_delay=retry_max_delay,
+                retry_jitter=retry_jitter,
             )
             self.registry.add(Registered(options, function))
             return TaskWrapper(self, function, options)
@@ -318,7 +334,7 @@ class RedisQueue:
             task.args,
             task.kwargs,
             serializer=self.serializer,
-            retry_backoff=task.options.retry_backoff,
+            backoff=task.options.backoff,
             trace_state=trace_state,
         )
         now_ns = time.time_ns()

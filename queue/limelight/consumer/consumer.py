@@ -173,7 +173,7 @@ class Consumer:
         settlements = []
         for held in left:
             handed, report = held.handed, execution.interrupted(held.watch)
-            decision = settle(report.outcome, Retries(handed.retries, handed.retry_delay, 0.0))
+            decision = settle(report.outcome, Retries(handed.retries, handed.retry_delay))
             about = about_task(handed.lease.task_id, handed.name, handed.retries, handed.retry_delay)
             settlements.append(Settlement(handed.lease, decision, report.fragment, "", b"", about))
             log.warning("%s %s is interrupted and goes back to the queue", handed.name, handed.lease.task_id)

@@ -18,6 +18,7 @@ from limelight.emitter import NO_TASK, about_task, failure, fragment
 from limelight.errors import OutcomeUnknown, RedisError, RedisRefused, UndecodableMessage, UnknownTask
 from limelight.execution import Stopwatch
 from limelight.lifecycle import Decision, Fate, Retries, settle
+from limelight.retry import STEADY, Backoff
 from limelight.storage.base import Burial, Handed, Lease, Notice, Reservation, ReserveRequest, Settlement
 from limelight.task import Registered
 from limelight.task_queue import RedisQueue
@@ -168,7 +169,7 @@ class Worker:
         if reserved:
             self._storage.release(reserved)
         return [
-            _settlement(handed, execution.interrupted(Stopwatch.started()), 0.0, keep_result=False)
+            _settlement(handed, execution.interrupted(Stopwatch.started()), STEADY, keep_result=False)
             for handed in reservation.tasks
             if handed.started
         ]
@@ -242,17 +243,17 @@ class Worker:
 
     def _executed(
         self, registered: Registered, handed: Handed, *, keep_result: bool
-    ) -> tuple[execution.Report, float]:
+    ) -> tuple[execution.Report, Backoff]:
         try:
             message = wire.decode_message(handed.body)
         except UndecodableMessage as error:
-            return execution.unreadable(error), 0.0
+            return execution.unreadable(error), STEADY
         context = TraceContext(
             handed.trace_id, handed.span_id, handed.trace_flags, message.trace_state, handed.traced_at
         )
         serializer = self._queue.serializer
         report = execution.execute(registered, message, serializer, context=context, keep_result=keep_result)
-        return report, message.retry_backoff
+        return report, message.backoff
 
     # -- Telling ----------------------------------------------------------------------------------------
     def _report(self, status: str, error: BaseException, about: str = NO_TASK) -> None:
@@ -300,8 +301,11 @@ class Outage:
         return pause
 
 
-def _settlement(handed: Handed, report: execution.Report, backoff: float, *, keep_result: bool) -> Settlement:
-    decision = settle(report.outcome, Retries(handed.retries, handed.retry_delay, backoff))
+def _settlement(
+    handed: Handed, report: execution.Report, backoff: Backoff, *, keep_result: bool
+) -> Settlement:
+    retries = Retries(handed.retries, handed.retry_delay, backoff)
+    decision = settle(report.outcome, retries, random.random())
     result = report.result
     if keep_result and decision.fate in {Fate.END, Fate.DEAD} and not result:
         result = _failure_result(handed, report.keys, decision.outcome)

@@ -18,9 +18,10 @@ from limelight.lifecycle import (
     State,
     settle,
 )
+from limelight.retry import Backoff
 
-LEFT = Retries(left=2, delay_seconds=10, backoff=2)
-NONE_LEFT = Retries(left=0, delay_seconds=10, backoff=2)
+LEFT = Retries(left=2, delay_seconds=10, backoff=Backoff(2))
+NONE_LEFT = Retries(left=0, delay_seconds=10, backoff=Backoff(2))
 OUTCOMES: list[Outcome] = [
     Returned(),
     Raised(),
@@ -30,6 +31,7 @@ OUTCOMES: list[Outcome] = [
     AskedRetry(3),
     Canceled(),
     Canceled(retry=True),
+    Canceled(retry=None),
     Interrupted(),
 ]
 
@@ -42,11 +44,13 @@ OUTCOMES: list[Outcome] = [
         (Raised(), LEFT, Decision("error-task", "error", Fate.RETRY, "", 10, 20)),
         (Raised(), NONE_LEFT, Decision("error-task", "error", Fate.DEAD, "dead")),
         (Raised(final=True), LEFT, Decision("error-task", "error", Fate.DEAD, "dead")),
-        (AskedRetry(), NONE_LEFT, Decision("retrying", "retry", Fate.RETRY, "", 10, 10)),
+        (AskedRetry(), NONE_LEFT, Decision("retrying", "retry", Fate.RETRY, "", 10, 20)),
         (AskedRetry(3), LEFT, Decision("retrying", "retry", Fate.RETRY, "", 3, 10)),
         (Canceled(), LEFT, Decision("canceled", "canceled", Fate.END, "canceled")),
         (Canceled(retry=True), LEFT, Decision("canceled", "canceled", Fate.RETRY, "", 10, 20)),
-        (Canceled(retry=True), NONE_LEFT, Decision("canceled", "canceled", Fate.END, "canceled")),
+        (Canceled(retry=True), NONE_LEFT, Decision("retrying", "canceled", Fate.RETRY, "", 10, 20)),
+        (Canceled(retry=None), LEFT, Decision("canceled", "canceled", Fate.RETRY, "", 10, 20)),
+        (Canceled(retry=None), NONE_LEFT, Decision("canceled", "canceled", Fate.END, "canceled")),
         (Interrupted(), LEFT, Decision("interrupted", "interrupted", Fate.BACK, "", 0, 10)),
     ],
 )
