@@ -25,6 +25,7 @@ from .errors import (
 from .locks import TaskLock
 from .rate_limit import RateLimit
 from .results import ChordResult, Result, ResultGroup
+from .schedule import every
 from .task import Task
 from .task_queue import RedisHuey, RedisQueue, TaskWrapper
 from .wire import MessagePack, SignedPickle
@@ -63,5 +64,6 @@ __all__ = [
     "UnknownTask",
     "chord",
     "crontab",
+    "every",
     "group",
 ]

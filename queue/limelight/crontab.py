@@ -24,10 +24,10 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Final, Protocol, runtime_checkable
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -37,19 +37,6 @@ from .errors import ConfigurationError
 _SECOND: Final = timedelta(seconds=1)
 _MINUTE: Final = timedelta(minutes=1)
 _DAY: Final = timedelta(days=1)
-_LOOK_BACK: Final = timedelta(hours=24)
-_LOOK_AHEAD: Final = timedelta(days=366)
-
-
-@runtime_checkable
-class Schedule(Protocol):
-    """What a periodic task needs to know about its times; all of them aware, answers in UTC."""
-
-    def next_after(self, when: datetime) -> datetime | None:
-        """Return the first due time strictly later than ``when``, or None if there is none in sight."""
-
-    def latest_between(self, after: datetime, until: datetime) -> datetime | None:
-        """Return the last due time in ``(after, until]``, or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,55 +134,6 @@ class Crontab:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class MinuteCheck:
-    """A plain function as a schedule, asked once for each whole minute, in aware UTC.
-
-    It looks back 24 hours and ahead 366 days at most: a function can only be tried, not solved.
-
-    Attributes:
-        is_due: Says whether a minute is due.
-    """
-
-    is_due: Callable[[datetime], bool]
-
-    def next_after(self, when: datetime) -> datetime | None:
-        """Return the first due minute strictly later than ``when``, or None within 366 days."""
-        minute = _whole_minute(when) + _MINUTE
-        return self._first(minute, _MINUTE, _LOOK_AHEAD // _MINUTE)
-
-    def latest_between(self, after: datetime, until: datetime) -> datetime | None:
-        """Return the last due minute in ``(after, until]``, or None; looks back 24 hours from ``until``."""
-        newest = _whole_minute(until)
-        oldest = max(_whole_minute(after) + _MINUTE, newest - _LOOK_BACK)
-        return self._first(newest, -_MINUTE, (newest - oldest) // _MINUTE + 1)
-
-    def _first(self, start: datetime, step: timedelta, count: int) -> datetime | None:
-        minutes = (start + number * step for number in range(count))
-        return next((minute for minute in minutes if self.is_due(minute)), None)
-
-
-def validated(schedule: object) -> Schedule:
-    """Return a schedule for what was given to ``periodic_task``.
-
-    Args:
-        schedule: A ``Crontab``, anything else with the methods of ``Schedule``, or a function that takes an
-            aware UTC minute and says whether it is due.
-
-    Raises:
-        ConfigurationError: It is none of these.
-    """
-    if schedule is crontab:
-        raise ConfigurationError("a periodic task needs a schedule: write crontab(...), with its parentheses")
-    if isinstance(schedule, Schedule):
-        return schedule
-    if callable(schedule):
-        return MinuteCheck(schedule)
-    raise ConfigurationError(
-        f"{schedule!r} is no schedule: give crontab(...), or a function from a datetime to a bool"
-    )
-
-
 class _CrontabMaker:
     """The type of ``crontab``, so that it can be called and still has ``hourly`` and ``daily``."""
 
@@ -241,14 +179,16 @@ class _CrontabMaker:
     def hourly(
         self,
         minute: int | str = 0,
+        hour: int | str = "*",
         day: int | str = "*",
         month: int | str = "*",
         day_of_week: int | str = "*",
+        strict: bool = True,
         *,
         tz: str | tzinfo | None = None,
     ) -> Crontab:
         """Make a schedule that is due once an hour, on the hour unless ``minute`` says otherwise."""
-        return self(minute, "*", day, month, day_of_week, tz=tz)
+        return self(minute, hour, day, month, day_of_week, strict, tz=tz)
 
     def daily(
         self,
@@ -257,11 +197,12 @@ class _CrontabMaker:
         day: int | str = "*",
         month: int | str = "*",
         day_of_week: int | str = "*",
+        strict: bool = True,
         *,
         tz: str | tzinfo | None = None,
     ) -> Crontab:
         """Make a schedule that is due once a day, at midnight unless ``minute`` or ``hour`` say otherwise."""
-        return self(minute, hour, day, month, day_of_week, tz=tz)
+        return self(minute, hour, day, month, day_of_week, strict, tz=tz)
 
 
 crontab: Final = _CrontabMaker()
@@ -350,7 +291,3 @@ def _ever_matches(expression: str) -> bool:
         return next(_matches(expression, datetime(2000, 1, 1)), None) is not None
     except CronSimError:
         return False
-
-
-def _whole_minute(when: datetime) -> datetime:
-    return when.astimezone(UTC).replace(second=0, microsecond=0)

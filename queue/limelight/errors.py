@@ -130,21 +130,23 @@ class RetryTask(LimelightError):
     """
 
     def __init__(
-        self, msg: str = "", eta: datetime | None = None, delay: float | timedelta | None = None
+        self, msg: str | None = None, eta: datetime | None = None, delay: float | timedelta | None = None
     ) -> None:
-        super().__init__(msg)
+        super().__init__(*([] if msg is None else [msg]))
         self.eta = eta
         self.delay = delay
 
 
 class CancelExecution(LimelightError):
-    """Raise it in a task to stop without failing: the task ends as canceled, unless a retry is asked for.
+    """Raise it in a task to stop without failing: the task ends as canceled, unless it is to run again.
+
+    In a ``pre_execute`` hook it always ends the task.
 
     Args:
         msg: Why, for logs and the result.
-        retry: True: run again if retries remain; False: never; None: never.
+        retry: True: run again, once more if no retries remain; False: never; None: while retries remain.
     """
 
-    def __init__(self, msg: str = "", retry: bool | None = None) -> None:
-        super().__init__(msg)
+    def __init__(self, msg: str | None = None, retry: bool | None = None) -> None:
+        super().__init__(*([] if msg is None else [msg]))
         self.retry = retry

@@ -155,6 +155,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, dict=False):
     ready_at: float | None = None
     started_at: float | None = None
     wait: float | None = None
+    due: float | None = None
     duration: float | None = None
     outcome: str | None = None
     end: str | None = None

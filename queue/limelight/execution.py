@@ -140,7 +140,7 @@ def _raised(error: BaseException, watch: Stopwatch) -> Report:
         if isinstance(error, RetryTask):
             return Report(AskedRetry(_asked_delay(error)), watch.keys())
         if isinstance(error, CancelExecution):
-            return Report(Canceled(retry=bool(error.retry)), watch.keys())
+            return Report(Canceled(None if error.retry is None else bool(error.retry)), watch.keys())
         if isinstance(error, TaskLocked):
             return Report(Locked(), watch.keys() | failure(error))
         if isinstance(error, RateLimitExceeded):

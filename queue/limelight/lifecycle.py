@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from . import events
-from .retry import after_retry
+from .retry import STEADY, Backoff
 
 
 class State(StrEnum):
@@ -84,9 +84,13 @@ class AskedRetry:
 
 @dataclass(frozen=True, slots=True)
 class Canceled:
-    """The task gave up without failing. `retry`: it wants another run, if retries remain."""
+    """The task gave up without failing.
 
-    retry: bool = False
+    `retry`: True: it is to run again, for which one more attempt is granted if none remains; False: never again;
+    None: again while retries remain.
+    """
+
+    retry: bool | None = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +121,11 @@ Outcome = Returned | Raised | ResultRefused | AskedRetry | Canceled | Locked | R
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """What a task may still do when a run closes: retries left, delay before the next, its multiplier."""
+    """What a task may still do when a run closes: retries left, delay before the next, and how delays grow."""
 
     left: int
     delay_seconds: float
-    backoff: float
+    backoff: Backoff = STEADY
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +153,14 @@ class Decision:
     parked: bool = False
 
 
-def settle(outcome: Outcome, retries: Retries) -> Decision:
-    """Say what must happen when a run closes; touch nothing, ask no clock."""
+def settle(outcome: Outcome, retries: Retries, chance: float = 0.0) -> Decision:
+    """Say what must happen when a run closes; touch nothing, ask no clock.
+
+    Args:
+        outcome: How the run went.
+        retries: What the task may still do.
+        chance: In [0, 1), for delays that are to be spread.
+    """
     match outcome:
         case Returned():
             return Decision(events.EVENT_FINISHED, "success", Fate.END, end="success")
@@ -161,61 +171,49 @@ def settle(outcome: Outcome, retries: Retries) -> Decision:
                 events.EVENT_INTERRUPTED, "interrupted", Fate.BACK, next_delay_seconds=retries.delay_seconds
             )
         case AskedRetry(delay_seconds=asked):
-            delay = retries.delay_seconds if asked is None else asked
-            return Decision(
-                events.EVENT_RETRYING,
-                "retry",
-                Fate.RETRY,
-                delay_seconds=delay,
-                next_delay_seconds=retries.delay_seconds,
-                granted=True,
+            again = _again(events.EVENT_RETRYING, "retry", retries, chance, granted=True)
+            return (
+                again
+                if asked is None
+                else replace(again, delay_seconds=asked, next_delay_seconds=retries.delay_seconds)
             )
         case Locked() | RateLimited():
-            return _without_its_turn(outcome, retries)
+            return _without_its_turn(outcome, retries, chance)
         case Canceled(retry=wanted):
-            again = _again(events.EVENT_CANCELED, "canceled", retries) if wanted else None
-            return again or Decision(events.EVENT_CANCELED, "canceled", Fate.END, end="canceled")
-        case Raised(final=final):
-            again = None if final else _again(events.EVENT_ERROR_TASK, "error", retries)
-            return again or Decision(events.EVENT_ERROR_TASK, "error", Fate.DEAD, end="dead")
+            return _canceled(wanted, retries, chance)
+        case Raised(final=False) if retries.left > 0:
+            return _again(events.EVENT_ERROR_TASK, "error", retries, chance)
+        case Raised():
+            return Decision(events.EVENT_ERROR_TASK, "error", Fate.DEAD, end="dead")
 
 
-def _again(status: str, outcome: str, retries: Retries) -> Decision | None:
-    """The decision to use up a retry; None if none remains."""
-    if retries.left <= 0:
-        return None
+def _again(status: str, outcome: str, retries: Retries, chance: float, *, granted: bool = False) -> Decision:
+    """A retry after the task's own delay, which grows and spreads; `granted`: on top of those that are left."""
+    own, backoff = retries.delay_seconds, retries.backoff
     return Decision(
         status,
         outcome,
         Fate.RETRY,
-        delay_seconds=retries.delay_seconds,
-        next_delay_seconds=after_retry(retries.delay_seconds, retries.backoff),
+        delay_seconds=backoff.delay(own, chance),
+        next_delay_seconds=backoff.next_delay(own),
+        granted=granted,
     )
 
 
-def _without_its_turn(outcome: Locked | RateLimited, retries: Retries) -> Decision:
+def _canceled(wanted: bool | None, retries: Retries, chance: float) -> Decision:
+    if wanted is False or (wanted is None and retries.left <= 0):
+        return Decision(events.EVENT_CANCELED, "canceled", Fate.END, end="canceled")
+    return _again(events.EVENT_CANCELED, "canceled", retries, chance, granted=retries.left <= 0)
+
+
+def _without_its_turn(outcome: Locked | RateLimited, retries: Retries, chance: float) -> Decision:
     """The task could not do its work now, and that is no failure: it waits for its turn, or ends."""
     if isinstance(outcome, Locked):
-        again = _again(events.EVENT_LOCKED, "locked", retries)
-        return (
-            replace(again, parked=True)
-            if again
-            else Decision(events.EVENT_LOCKED, "locked", Fate.END, end="locked")
-        )
-    delay = retries.delay_seconds or outcome.room_in_seconds
-    if outcome.retry:
-        return Decision(
-            events.EVENT_RATE_LIMITED,
-            "rate_limited",
-            Fate.RETRY,
-            delay_seconds=delay,
-            next_delay_seconds=retries.delay_seconds,
-            granted=True,
-            parked=True,
-        )
-    again = _again(events.EVENT_RATE_LIMITED, "rate_limited", retries)
-    return (
-        replace(again, delay_seconds=delay, parked=True)
-        if again
-        else Decision(events.EVENT_RATE_LIMITED, "rate_limited", Fate.END, end="rate_limited")
-    )
+        status, how, granted, at_least = events.EVENT_LOCKED, "locked", False, 0.0
+    else:
+        status, how, granted = events.EVENT_RATE_LIMITED, "rate_limited", outcome.retry
+        at_least = outcome.room_in_seconds if not retries.delay_seconds else 0.0
+    if not granted and retries.left <= 0:
+        return Decision(status, how, Fate.END, end=how)
+    again = _again(status, how, retries, chance, granted=granted)
+    return replace(again, delay_seconds=max(at_least, again.delay_seconds), parked=True)

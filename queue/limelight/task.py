@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from .crontab import Schedule
+from .catch_up import CatchUp
 from .errors import ConfigurationError, UnknownTask
-from .retry import LONGEST_DELAY_SECONDS
+from .retry import LONGEST_DELAY_SECONDS, Backoff
+from .schedule import Schedule
 
 PRIORITY_LIMIT: Final = 4_095
 RETRIES_LIMIT: Final = 1_000_000_000
@@ -26,6 +27,9 @@ class TaskOptions:
         retries: How often a failed run is tried again.
         retry_delay: Seconds before the first retry.
         retry_backoff: Each further retry multiplies the delay by this; 0 leaves it constant.
+        retry_max_delay: No retry waits longer, in seconds.
+        retry_jitter: How much of each delay chance may take away, 0 to 1, so that tasks that failed together do
+            not come back together.
         priority: Higher runs first, −4095 to 4095.
         expires: Seconds after its enqueueing, or the Unix time as a `datetime`, after which it must not start.
         timeout: Seconds that one run may take.
@@ -36,6 +40,8 @@ class TaskOptions:
     retry_delay: float = 0.0
     retry_backoff: float = 0.0
     priority: int = 0
+    retry_max_delay: float = LONGEST_DELAY_SECONDS
+    retry_jitter: float = 0.0
     expires: float | dt.timedelta | dt.datetime | None = None
     timeout: float | None = None
 
@@ -49,6 +55,8 @@ class TaskOptions:
             *([] if _is_whole(self.retries, 0, RETRIES_LIMIT) else ["retries must be a whole number from 0"]),
             *([] if _is_seconds(self.retry_delay) else ["retry_delay must be seconds from 0"]),
             *([] if _is_seconds(self.retry_backoff) else ["retry_backoff must be a number from 0"]),
+            *([] if _is_seconds(self.retry_max_delay) else ["retry_max_delay must be seconds from 0"]),
+            *([] if _is_share(self.retry_jitter) else ["retry_jitter must be a number from 0 to 1"]),
             *(
                 []
                 if _is_whole(self.priority, -PRIORITY_LIMIT, PRIORITY_LIMIT)
@@ -64,9 +72,18 @@ class TaskOptions:
         if faults:
             raise ConfigurationError(f"task {self.name!r}: {'; '.join(faults)}")
 
+    @property
+    def backoff(self) -> Backoff:
+        """How the delays of its retries grow and spread."""
+        return Backoff(self.retry_backoff, self.retry_max_delay, self.retry_jitter)
+
 
 def _is_whole(value: int, least: int, most: int) -> bool:
     return type(value) is int and least <= value <= most
+
+
+def _is_share(value: float) -> bool:
+    return isinstance(value, int | float) and 0 <= value <= 1
 
 
 def _is_seconds(value: float) -> bool:
@@ -194,11 +211,19 @@ def checked_id(task_id: str | uuid.UUID | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A declared task: its options, its function, and when it runs by itself (periodic tasks)."""
+    """A declared task.
+
+    Attributes:
+        options: How it is to be treated.
+        func: What runs.
+        schedule: When it runs by itself; None unless it is periodic.
+        catch_up: What becomes of due times that passed while nobody ran.
+    """
 
     options: TaskOptions
     func: Callable[..., Any]
     schedule: Schedule | None = None
+    catch_up: CatchUp = CatchUp.LATEST
 
 
 class Registry:
@@ -244,10 +269,9 @@ class Registry:
 
     @property
     def periodic(self) -> Mapping[str, tuple[Registered, Schedule]]:
-        """The tasks that run by themselves."""
-        return {
-            name: (task, task.schedule) for name, task in self._tasks.items() if task.schedule is not None
-        }
+        """The tasks that run by themselves, as they are now: others may be declared while consumers run."""
+        tasks = list(self._tasks.items())
+        return {name: (task, task.schedule) for name, task in tasks if task.schedule is not None}
 
 
 def _place(func: Callable[..., Any]) -> str:

@@ -15,13 +15,15 @@ from uuid import UUID
 
 from . import canvas, wire
 from .canvas import Placed, Plan, Work, chord, group
-from .crontab import Schedule, validated
+from .catch_up import CatchUp, policy
 from .emitter import RedisEventEmitter, Speaker, service_of
 from .errors import ConfigurationError, OutcomeUnknown, RedisError
 from .keys import QueueKeys
 from .locks import TaskLock
 from .rate_limit import RateLimit
 from .results import ChordResult, Result, ResultGroup, mark
+from .retry import LONGEST_DELAY_SECONDS
+from .schedule import Schedule, is_due, validated
 from .storage.base import GroupParcel, Membership, Parcel
 from .storage.link import Address
 from .storage.redis import RedisStorage
@@ -39,7 +41,19 @@ ENQUEUE_BATCH: Final = 500
 """How many calls `enqueue_many` sends in one write: Redis does nothing else meanwhile."""
 
 _TREATMENT: Final = frozenset(
-    {"eta", "delay", "priority", "retries", "retry_delay", "retry_backoff", "expires", "timeout", "id"}
+    {
+        *(
+            "eta",
+            "delay",
+            "priority",
+            "retries",
+            "retry_delay",
+            "retry_backoff",
+            "retry_max_delay",
+            "retry_jitter",
+        ),
+        *("expires", "timeout", "id"),
+    }
 )
 
 
@@ -127,6 +141,9 @@ class TaskWrapper(Generic[P, R]):
         expires: float | dt.timedelta | dt.datetime | None = None,
         timeout: float | None = None,
         id: str | UUID | None = None,  # noqa: A002 - Huey's name
+        *,
+        retry_max_delay: float | None = None,
+        retry_jitter: float | None = None,
     ) -> Result[R]:
         """Enqueue a call to be run later, or with other options than declared.
 
@@ -142,6 +159,8 @@ class TaskWrapper(Generic[P, R]):
             expires: When it is too late to start it.
             timeout: Seconds that one run may take.
             id: UUID of the task, for callers that must know it beforehand.
+            retry_max_delay: Seconds that no retry waits longer than.
+            retry_jitter: How much of each delay chance may take away, 0 to 1.
         """
         if isinstance(args, dt.datetime):
             args, eta = None, args
@@ -157,6 +176,8 @@ class TaskWrapper(Generic[P, R]):
             retries=retries,
             retry_delay=retry_delay,
             retry_backoff=retry_backoff,
+            retry_max_delay=retry_max_delay,
+            retry_jitter=retry_jitter,
             expires=expires,
             timeout=timeout,
         )
@@ -177,6 +198,16 @@ class TaskWrapper(Generic[P, R]):
     def call_local(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and now, without the queue."""
         return self.func(*args, **kwargs)
+
+    @property
+    def is_periodic(self) -> bool:
+        """Whether it runs by itself."""
+        return self.options.name in self.queue.registry.periodic
+
+    def validate_datetime(self, timestamp: dt.datetime) -> bool:
+        """Whether it is due in the minute of a time, aware or by its schedule's wall clock; never unless periodic."""
+        _, schedule = self.queue.registry.periodic.get(self.options.name, (None, None))
+        return schedule is not None and is_due(schedule, timestamp)
 
     def unregister(self) -> bool:
         """Forget the task in this process; False if it was forgotten already."""
@@ -263,6 +294,9 @@ class RedisQueue:
         name: str | None = None,
         expires: float | dt.timedelta | dt.datetime | None = None,
         timeout: float | None = None,
+        *,
+        retry_max_delay: float = LONGEST_DELAY_SECONDS,
+        retry_jitter: float = 0,
     ) -> Callable[[Callable[P, R]], TaskWrapper[P, R]]: ...
 
     def task(
@@ -274,6 +308,9 @@ class RedisQueue:
         name: str | None = None,
         expires: float | dt.timedelta | dt.datetime | None = None,
         timeout: float | None = None,
+        *,
+        retry_max_delay: float = LONGEST_DELAY_SECONDS,
+        retry_jitter: float = 0,
     ) -> Callable[[Callable[P, R]], TaskWrapper[P, R]] | TaskWrapper[P, R]:
         """Declare a function as a task of this queue; see `TaskOptions`. Its name is by default the function's."""
         if callable(retries):  # @queue.task, without parentheses
@@ -294,6 +331,8 @@ class RedisQueue:
                 priority=priority or 0,
                 expires=expires,
                 timeout=timeout,
+                retry_max_delay=retry_max_delay,
+                retry_jitter=retry_jitter,
             )
             self.registry.add(Registered(options, function))
             return TaskWrapper(self, function, options)
@@ -308,23 +347,40 @@ class RedisQueue:
         retry_backoff: float = 0,
         priority: int | None = None,
         name: str | None = None,
-        expires: float | dt.timedelta | dt.datetime | None = None,
-        timeout: float | None = None,
+        *,
+        catch_up: str = CatchUp.LATEST,
+        **options: Any,
     ) -> Callable[[Callable[[], R]], TaskWrapper[[], R]]:
-        """Declare a function that runs by itself, whenever `validate_datetime` (a `crontab`, say) is due.
+        """Declare a function that runs by itself whenever `validate_datetime` is due.
 
-        However many consumers run, each due time runs it once. Its return value is not stored. A due time
-        that passed while no consumer ran is made up for once: the latest one.
+        However many consumers run, each due time runs it once. Its return value is not stored.
+
+        Args:
+            validate_datetime: A `crontab`, ``every(seconds)``, or a function that takes an aware UTC minute and
+                says whether it is due.
+            retries: As for `task`, and likewise the next four.
+            retry_delay: Seconds before the first retry.
+            retry_backoff: Multiplier of each further delay.
+            priority: Higher runs first.
+            name: By default the function's.
+            catch_up: What becomes of due times that passed while no consumer ran: "latest" runs once for the
+                latest of them, "all" once for each (the newest 1,000, oldest first), "none" not at all, unless
+                it is at most 60 seconds late.
+            options: Whatever else `task` takes.
         """
-        schedule = validated(validate_datetime)
+        schedule, missed = validated(validate_datetime), policy(catch_up)
 
         def declare(func: Callable[[], R]) -> TaskWrapper[[], R]:
-            wrapper = self.task(retries, retry_delay, retry_backoff, priority, name, expires, timeout)(func)
-            self.registry.remove(wrapper.options.name)
-            self.registry.add(Registered(wrapper.options, wrapper.func, schedule))
+            wrapper = self.task(retries, retry_delay, retry_backoff, priority, name, **options)(func)
+            self.registry.add(Registered(wrapper.options, wrapper.func, schedule, missed))
             return wrapper
 
         return declare
+
+    def read_periodic(self, timestamp: dt.datetime) -> list[Task]:
+        """Calls of the periodic tasks that are due in the minute of a time, none of them enqueued."""
+        periodic = self.registry.periodic.values()
+        return [Task(options=task.options) for task, schedule in periodic if is_due(schedule, timestamp)]
 
     # -- Enqueueing -------------------------------------------------------------------------------------
     @overload
@@ -471,7 +527,7 @@ class RedisQueue:
             task.args,
             task.kwargs,
             serializer=self.serializer,
-            retry_backoff=options.retry_backoff,
+            backoff=options.backoff,
             trace_state=trace_state,
             timeout=options.timeout or 0.0,
         )

@@ -14,12 +14,13 @@ import pickle
 import zoneinfo
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final, Protocol
+from typing import Annotated, Any, Final, Protocol
 from uuid import UUID
 
 import msgspec
 
 from .errors import CannotCarry, ConfigurationError, UndecodableMessage
+from .retry import LONGEST_DELAY_SECONDS, STEADY, Backoff
 
 MESSAGE_VERSION: Final = 1
 
@@ -219,16 +220,30 @@ class SignedPickle:
 
 
 # -- Messages and results -------------------------------------------------------------------------------
+_Seconds = Annotated[float, msgspec.Meta(ge=0, le=LONGEST_DELAY_SECONDS)]
+_Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
 class Message(msgspec.Struct, frozen=True, array_like=True):
-    """A task's call as it lies in Redis. Fields may be added at the end, never changed."""
+    """A task's call as it lies in Redis. Fields may be added at the end, never changed.
+
+    Attributes:
+        retry: Longest delay of a retry in seconds, and its jitter; None where neither was asked for.
+    """
 
     v: int
     name: str
     codec: str
     payload: bytes
-    retry_backoff: float
+    retry_backoff: _Seconds
     trace_state: str
-    timeout: float = 0.0
+    timeout: _Seconds = 0.0
+    retry: tuple[_Seconds, _Share] | None = None
+
+    @property
+    def backoff(self) -> Backoff:
+        """How the delays of the call's retries grow and spread."""
+        return Backoff(self.retry_backoff, *(self.retry or ()))
 
 
 class StoredResult(msgspec.Struct, frozen=True, array_like=True):
@@ -251,7 +266,7 @@ def encode_call(
     kwargs: Mapping[str, Any],
     *,
     serializer: Serializer,
-    retry_backoff: float,
+    backoff: Backoff,
     trace_state: str,
     timeout: float = 0.0,
 ) -> bytes:
@@ -263,8 +278,10 @@ def encode_call(
         payload = serializer.dumps([list(args), dict(kwargs)])
     except CannotCarry as error:
         raise CannotCarry(f"{name}(): {_argument(str(error))}") from None
+    bounds = (backoff.longest_seconds, backoff.jitter)
+    retry = None if bounds == (STEADY.longest_seconds, STEADY.jitter) else bounds
     return _encode_message(
-        Message(MESSAGE_VERSION, name, serializer.name, payload, retry_backoff, trace_state, timeout)
+        Message(MESSAGE_VERSION, name, serializer.name, payload, backoff.factor, trace_state, timeout, retry)
     )
 
 

@@ -133,8 +133,26 @@ def test_retries_back_off_and_the_time_between_is_accounted_for(queue: RedisQueu
     assert attempts == [1, 2, 3]
 
 
+def test_jitter_and_the_longest_delay_hold_for_what_is_really_waited(queue: RedisQueue) -> None:
+    @queue.task(retries=3, retry_delay=0.1, retry_backoff=4, retry_max_delay=0.2)
+    def fail() -> None:
+        raise KeyError
+
+    with consuming(queue):
+        steady, spread = fail(), fail.schedule(retry_jitter=1, retry_max_delay=0.3)
+        for handle in (steady, spread):
+            wait_until(lambda task_id=handle.id: has_ended(queue, task_id))
+    assert told(queue, id=steady.id, status="dead")[0]["backed_off_seconds"] == pytest.approx(0.5)
+    waits = [
+        again["execute_time"] - again["timestamp"] for again in told(queue, id=spread.id, status="scheduled")
+    ]
+    assert all(0 <= wait <= longest for wait, longest in zip(waits, (0.1, 0.3, 0.3), strict=True))
+    assert waits != pytest.approx([0.1, 0.3, 0.3], abs=1e-4)
+
+
 def test_a_task_may_ask_to_be_run_again_or_stop_without_failing(queue: RedisQueue) -> None:
     runs: list[int] = []
+    stops: list[bool | None] = []
 
     @queue.task()
     def again() -> str:
@@ -144,17 +162,18 @@ def test_a_task_may_ask_to_be_run_again_or_stop_without_failing(queue: RedisQueu
         return "third"
 
     @queue.task(retries=1)
-    def stop(retry: bool | None) -> None:
-        raise CancelExecution("enough", retry=retry)
+    def stop(retry: bool | None, times: int) -> None:
+        stops.append(retry)
+        raise CancelExecution("enough", retry=retry and stops.count(retry) < times)
 
     with consuming(queue):
         assert again().get(blocking=True, timeout=10) == "third"
-        for retry in (None, False, True):
-            handle = stop(retry)
+        for retry, times in ((None, 2), (False, 1), (True, 4)):
+            handle = stop(retry, times)
             with pytest.raises(TaskException, match="canceled"):
                 handle.get(blocking=True, timeout=10)
             assert told(queue, id=handle.id)[-1]["end"] == "canceled"
-            assert len(told(queue, id=handle.id, status="started")) == (2 if retry else 1)
+            assert stops.count(retry) == times
     asked = told(queue, task="again", status="retrying")
     assert [event["outcome"] for event in asked] == ["retry", "retry"]
     assert all(event["duration"] >= 0 for event in asked)

@@ -7,6 +7,7 @@ import logging
 from limelight import execution, wire
 from limelight.errors import RedisError, UndecodableMessage
 from limelight.execution import Report, Stopwatch
+from limelight.retry import STEADY, Backoff
 from limelight.tracecontext import TraceContext
 
 from . import closing
@@ -34,16 +35,16 @@ def attempt(job: Job) -> float:
     return watch.seconds
 
 
-def _executed(job: Job, watch: Stopwatch, *, keep_result: bool) -> tuple[Report, float]:
+def _executed(job: Job, watch: Stopwatch, *, keep_result: bool) -> tuple[Report, Backoff]:
     handed, serializer = job.handed, job.queue.serializer
     try:
         message = wire.decode_message(handed.body)
         given = execution.inputs(handed.input, _gathered(job), serializer)
     except UndecodableMessage as error:
-        return execution.unreadable(error), 0.0
+        return execution.unreadable(error), STEADY
     except RedisError as error:
         log.error("the group whose results %s wants cannot be read now: %s", handed.lease.task_id, error)
-        return execution.interrupted(watch), 0.0
+        return execution.interrupted(watch), STEADY
     context = TraceContext(
         handed.trace_id, handed.span_id, handed.trace_flags, message.trace_state, handed.traced_at
     )
@@ -57,7 +58,7 @@ def _executed(job: Job, watch: Stopwatch, *, keep_result: bool) -> tuple[Report,
         given=given,
         watch=watch,
     )
-    return report, message.retry_backoff
+    return report, message.backoff
 
 
 def _gathered(job: Job) -> list[bytes] | None:

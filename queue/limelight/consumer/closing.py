@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from limelight import execution
 from limelight.emitter import about_task, failure, fragment
 from limelight.execution import Stopwatch
 from limelight.lifecycle import Decision, Fate, Retries, settle
+from limelight.retry import STEADY, Backoff
 from limelight.storage.base import Burial, Handed, Settlement
 
 from .holdings import Job
@@ -18,17 +20,17 @@ log = logging.getLogger("limelight.consumer")
 
 
 def settlement(
-    handed: Handed, report: execution.Report, backoff: float = 0.0, *, keep_result: bool = False
+    handed: Handed, report: execution.Report, backoff: Backoff = STEADY, *, keep_result: bool = False
 ) -> Settlement:
     """What a run's report means for its task.
 
     Args:
         handed: The task.
         report: How the run went.
-        backoff: Multiplier of the delay of further retries.
+        backoff: How the delays of its retries grow and spread.
         keep_result: Whether what it leaves is to be kept where its result would be read.
     """
-    decision = settle(report.outcome, Retries(handed.retries, handed.retry_delay, backoff))
+    decision = settle(report.outcome, Retries(handed.retries, handed.retry_delay, backoff), random.random())
     result = report.result
     if (keep_result or handed.leaves) and decision.fate in {Fate.END, Fate.DEAD} and not result:
         result = _failure_result(handed, report.keys, decision.outcome)

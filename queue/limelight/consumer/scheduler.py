@@ -1,8 +1,7 @@
-"""The scheduler thread: makes due tasks ready, and enqueues periodic tasks once per due time."""
+"""The scheduler thread: makes due tasks ready, and has the periodic ones enqueued when they are due."""
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 import threading
 import time
@@ -10,13 +9,12 @@ import traceback as tb
 from typing import Final
 
 from limelight import events
-from limelight.crontab import Schedule
-from limelight.emitter import NO_TASK, about_task, failure, fragment
+from limelight.emitter import NO_TASK, failure, fragment
 from limelight.errors import LimelightError, OutcomeUnknown, RedisUnavailable
 from limelight.storage.base import Notice
-from limelight.task import Registered, Task
 from limelight.task_queue import RedisQueue
 
+from .periodic import PeriodicTasks
 from .reporter import Reporter
 
 log = logging.getLogger("limelight.consumer")
@@ -43,7 +41,9 @@ class Scheduler:
         self._stopping = stopping
         self._interval = interval_seconds
         self._where = queue.speaker.where
-        self._next_check = 0.0
+        self._periodic = PeriodicTasks(queue, reporter)
+        self._next_look = 0.0
+        self._failing = False
         self._nudged = threading.Event()
 
     def nudge(self) -> None:
@@ -51,21 +51,18 @@ class Scheduler:
         self._nudged.set()
 
     def run(self) -> None:
-        """Look until told to stop; no fault ends the thread."""
+        """Look until told to stop; no fault ends the thread, and one that lasts is told once."""
         while not self._stopping.is_set():
             pause = self._interval
             try:
-                pause = min(pause, self._promote())
-                if time.monotonic() >= self._next_check:
-                    self._check_periodic()
+                pause = min(self._promote(), self._look_at_periodic(), self._interval)
+                self._failing = False
             except (RedisUnavailable, OutcomeUnknown) as error:
                 log.debug("scheduler waits for Redis: %s", error)  # the workers say so aloud
             except LimelightError as error:
-                log.error("scheduler: what is due could not be enqueued: %s", error)
-                self._report(events.EVENT_ERROR_ENQUEUEING, error, NO_TASK)
+                self._report("what is due could not be enqueued", error)
             except Exception as error:
-                log.exception("scheduler: unexpected error")
-                self._report(events.EVENT_ERROR_ENQUEUEING, error, NO_TASK)
+                self._report("unexpected error", error)
             self._nudged.wait(pause)
             self._nudged.clear()
 
@@ -76,47 +73,18 @@ class Scheduler:
             return 0.0
         return self._interval if next_due is None else next_due + 0.001
 
-    def _check_periodic(self) -> None:
-        """Check once a minute of Redis' clock which periodic tasks are due, and enqueue those."""
-        _, now = self._storage.check_periodic(self._where)
-        moment = dt.datetime.fromtimestamp(now, dt.UTC)
-        periodic = self._queue.registry.periodic
-        upcoming = {
-            name: due
-            for name, (registered, schedule) in periodic.items()
-            if (due := self._next_due(registered, schedule, moment)) is not None
-        }
-        last = self._storage.watch_periodic(upcoming) if upcoming else {}
-        for name, last_due in last.items():
-            registered, schedule = periodic[name]
-            missed = schedule.latest_between(dt.datetime.fromtimestamp(last_due, dt.UTC), moment)
-            if missed is not None:
-                self._fire(registered, missed.timestamp(), upcoming[name])
-        # Only now, so that a fault above means to check again; at the start of the next minute of Redis' clock.
-        self._next_check = time.monotonic() + 60.0 - now % 60.0
+    def _look_at_periodic(self) -> float:
+        """Enqueue periodic tasks if it is time to; returns seconds until it is time again."""
+        if time.monotonic() >= self._next_look or self._periodic.has_undecided():
+            self._next_look = time.monotonic() + self._periodic.look()
+        return max(0.0, self._next_look - time.monotonic())
 
-    def _fire(self, registered: Registered, due: float, next_due: float) -> None:
-        task = Task(options=registered.options)
-        try:
-            parcel = self._queue.parcel(task, periodic=task.name)
-            self._storage.fire(parcel, due=due, next_due=next_due, where=self._where)
-        except (RedisUnavailable, OutcomeUnknown):
-            raise
-        except LimelightError as error:
-            log.error("periodic task %s could not be enqueued: %s", task.name, error)
-            about = about_task(task.id, task.name, task.options.retries, task.options.retry_delay)
-            self._report(events.EVENT_ERROR_ENQUEUEING, error, about)
-
-    def _next_due(self, registered: Registered, schedule: Schedule, now: dt.datetime) -> float | None:
-        """Unix seconds of the next due time, 0 if there is none; None if the user's schedule raised."""
-        try:
-            upcoming = schedule.next_after(now)
-        except Exception as error:
-            log.exception("the schedule of periodic task %s raised", registered.options.name)
-            self._report(events.EVENT_ERROR_ENQUEUEING, error, NO_TASK)
-            return None
-        return 0.0 if upcoming is None else upcoming.timestamp()
-
-    def _report(self, status: str, error: BaseException, about: str) -> None:
+    def _report(self, problem: str, error: BaseException) -> None:
+        if self._failing:
+            return
+        self._failing = True
+        trace = None if isinstance(error, LimelightError) else error
+        log.error("scheduler: %s, I go on trying: %s", problem, error, exc_info=trace)
         keys = failure(error, "".join(tb.format_exception(error)))
-        self._reporter.add(Notice(status, True, "scheduler", about + self._where + fragment(keys)))
+        told = NO_TASK + self._where + fragment(keys)
+        self._reporter.add(Notice(events.EVENT_ERROR_ENQUEUEING, True, "scheduler", told))

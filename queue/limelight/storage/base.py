@@ -202,6 +202,19 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Watched:
+    """What Redis knows of a periodic task, in Unix seconds by its clock.
+
+    Attributes:
+        due: The last due time that ran, or when the task was first seen.
+        decided: Up to when some scheduler decided what of it is due, 0 if none did yet.
+    """
+
+    due: float
+    decided: float
+
+
+@dataclass(frozen=True, slots=True)
 class Reservation:
     """The answer to a reserve request.
 

@@ -22,7 +22,18 @@ from limelight.task import Receipt
 from limelight.tracecontext import new_span_id, new_trace_id
 
 from . import packing
-from .base import Burial, GroupParcel, Handed, Lease, Notice, Parcel, Reservation, ReserveRequest, Settlement
+from .base import (
+    Burial,
+    GroupParcel,
+    Handed,
+    Lease,
+    Notice,
+    Parcel,
+    Reservation,
+    ReserveRequest,
+    Settlement,
+    Watched,
+)
 from .link import Address, Call, Link, ThreadLinks
 from .listening import PubSub, live_events, subscribed
 from .scripts import SCRIPTS
@@ -355,15 +366,31 @@ class RedisStorage:
         told, now = self._links.get().call(self._call("check", [NO_TASK + where]))
         return bool(told), int(now) / 1e6
 
-    def watch_periodic(self, next_due: Mapping[str, float]) -> dict[str, float]:
-        """Note periodic tasks and their next due times; returns the last due time of each (Unix seconds)."""
-        args = [word for name, due in next_due.items() for word in (name, packing.micros(due))]
-        replies = self._links.get().call(self._call("watch", args))
-        return {name: int(last) / 1e6 for name, last in zip(next_due, replies, strict=True)}
+    def watch_periodic(self, times: Mapping[str, tuple[float, float]]) -> dict[str, Watched]:
+        """Note periodic tasks, and learn what is known of them.
 
-    def fire(self, parcel: Parcel, *, due: float, next_due: float, where: str) -> bool:
-        """Enqueue one run of a periodic task, once per due time (T16); False if that was done already."""
-        args = [parcel.periodic, packing.micros(due), packing.micros(next_due), where, *packing.item(parcel)]
+        Args:
+            times: Per task when it is due next, and up to when the caller decided its due times; 0 for neither.
+        """
+        args = [word for name, pair in times.items() for word in (name, *map(packing.micros, pair))]
+        micros = [int(reply) for reply in self._links.get().call(self._call("watch", args))]
+        pairs = zip(micros[::2], micros[1::2], strict=True)
+        known = [Watched(due / 1e6, decided / 1e6) for due, decided in pairs]
+        return dict(zip(times, known, strict=True))
+
+    def fire(self, parcel: Parcel, *, due: float, last: float, where: str) -> bool:
+        """Enqueue one run of a periodic task, once per due time (T16).
+
+        Args:
+            parcel: The run.
+            due: Its due time.
+            last: The last due time that ran, as `watch_periodic` or the fire before told it.
+            where: Who speaks.
+
+        Returns:
+            False, with nothing done, if another scheduler fired since.
+        """
+        args = [parcel.periodic, packing.micros(due), packing.micros(last), where, *packing.item(parcel)]
         return bool(self._links.get().call(self._call("fire", args)))
 
     def tell(self, notices: Sequence[Notice], receipt: Receipt) -> None:

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from limelight.crontab import Crontab, MinuteCheck, Schedule, crontab, validated
+from limelight.crontab import Crontab, crontab
 from limelight.errors import ConfigurationError
+from limelight.schedule import Schedule
 
 MINUTE = timedelta(minutes=1)
 
@@ -119,6 +120,7 @@ def test_all_faults_are_named_at_once() -> None:
 def test_hourly_and_daily_are_as_in_huey() -> None:
     assert crontab.hourly() == crontab(minute=0)
     assert crontab.hourly(minute=30, day_of_week="1-5") == crontab(minute=30, day_of_week="1-5")
+    assert crontab.hourly(hour="9-17,noon", strict=False) == crontab(minute=0, hour="9-17")
     assert crontab.daily() == crontab(minute=0, hour=0)
     assert crontab.daily(hour=4, tz="Europe/Berlin") == crontab(minute=0, hour=4, tz="Europe/Berlin")
 
@@ -310,43 +312,3 @@ def test_the_next_due_time_is_later_on_a_whole_minute_and_matches(
     assert (due.second, due.microsecond, due.tzinfo) == (0, 0, UTC)
     assert schedule(due)
     assert schedule.latest_between(when, due) == due
-
-
-# -- Other schedules -----------------------------------------------------------------------------------
-def test_a_plain_function_becomes_a_schedule_that_is_asked_minute_by_minute() -> None:
-    schedule = validated(lambda now: now.hour == 3 and now.minute in (10, 40))
-    start, end = utc("2024-06-01T00:00:30"), utc("2024-06-01T03:40")
-    assert list(islice(due_times(schedule, "2024-06-01T03:10"), 2)) == [end, utc("2024-06-02T03:10")]
-    assert schedule.latest_between(start, end) == end
-    assert schedule.latest_between(start, end - MINUTE) == utc("2024-06-01T03:10")
-    assert schedule.latest_between(end, end) is None
-
-
-def test_a_plain_function_is_asked_in_aware_utc_on_whole_minutes() -> None:
-    asked: list[datetime] = []
-    schedule = validated(lambda now: bool(asked.append(now)) or True)
-    schedule.next_after(datetime(2024, 6, 1, 12, 0, 30, 5, tzinfo=ZoneInfo("Asia/Kolkata")))
-    assert asked == [utc("2024-06-01T06:31")]
-    assert asked[0].tzinfo is UTC
-
-
-def test_a_function_that_never_says_yes_is_given_up() -> None:
-    asked: list[datetime] = []
-    schedule = MinuteCheck(lambda now: bool(asked.append(now)))
-    now = utc("2024-06-01T00:00")
-    assert schedule.latest_between(now - timedelta(days=30), now) is None
-    assert asked[-1] == now - timedelta(hours=24)
-    asked.clear()
-    assert schedule.next_after(now) is None
-    assert asked[-1] == now + timedelta(days=366)
-
-
-def test_a_schedule_is_taken_as_it_is() -> None:
-    noon = crontab(0, 12)
-    assert validated(noon) is noon
-
-
-@pytest.mark.parametrize("wrong", [crontab, "0 12 * * *", None, 5])
-def test_what_is_no_schedule_is_refused(wrong: object) -> None:
-    with pytest.raises(ConfigurationError, match="schedule"):
-        validated(wrong)

@@ -105,6 +105,26 @@ def test_a_periodic_task_is_registered_with_its_schedule() -> None:
 
     assert list(queue.registry.periodic) == ["hourly"]
     assert hourly.call_local() is None
+    assert hourly.is_periodic
+
+
+def test_a_minute_is_asked_of_a_periodic_task_and_of_all_of_them() -> None:
+    queue = RedisQueue("mail")
+    nightly = queue.periodic_task(crontab(30, 2, tz="Europe/Berlin"), name="nightly")(lambda: None)
+    queue.periodic_task(crontab(), name="minutely")(lambda: None)
+    plain = queue.task(name="plain")(lambda: None)
+    due, later = dt.datetime(2026, 6, 1, 0, 30, 15, tzinfo=dt.UTC), dt.datetime(2026, 6, 1, 2, 31)
+    assert nightly.validate_datetime(due)
+    assert not nightly.validate_datetime(later)
+    assert [task.name for task in queue.read_periodic(due)] == ["nightly", "minutely"]
+    assert [task.name for task in queue.read_periodic(later)] == ["minutely"]
+    assert not plain.is_periodic
+    assert not plain.validate_datetime(due)
+
+
+def test_a_catch_up_policy_that_nobody_knows_is_refused_at_the_door() -> None:
+    with pytest.raises(ConfigurationError, match="catch_up='later'"):
+        RedisQueue("mail").periodic_task(crontab(), catch_up="later")
 
 
 def test_a_task_may_be_declared_without_parentheses() -> None:

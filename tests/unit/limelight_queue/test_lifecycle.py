@@ -20,9 +20,10 @@ from limelight.lifecycle import (
     State,
     settle,
 )
+from limelight.retry import Backoff
 
-LEFT = Retries(left=2, delay_seconds=10, backoff=2)
-NONE_LEFT = Retries(left=0, delay_seconds=10, backoff=2)
+LEFT = Retries(left=2, delay_seconds=10, backoff=Backoff(2))
+NONE_LEFT = Retries(left=0, delay_seconds=10, backoff=Backoff(2))
 OUTCOMES: list[Outcome] = [
     Returned(),
     Raised(),
@@ -35,6 +36,7 @@ OUTCOMES: list[Outcome] = [
     Locked(),
     RateLimited(4, retry=True),
     RateLimited(4, retry=False),
+    Canceled(retry=None),
     Interrupted(),
 ]
 
@@ -47,21 +49,27 @@ OUTCOMES: list[Outcome] = [
         (Raised(), LEFT, Decision("error-task", "error", Fate.RETRY, "", 10, 20)),
         (Raised(), NONE_LEFT, Decision("error-task", "error", Fate.DEAD, "dead")),
         (Raised(final=True), LEFT, Decision("error-task", "error", Fate.DEAD, "dead")),
-        (AskedRetry(), NONE_LEFT, Decision("retrying", "retry", Fate.RETRY, "", 10, 10, granted=True)),
+        (AskedRetry(), NONE_LEFT, Decision("retrying", "retry", Fate.RETRY, "", 10, 20, granted=True)),
         (AskedRetry(3), LEFT, Decision("retrying", "retry", Fate.RETRY, "", 3, 10, granted=True)),
         (Canceled(), LEFT, Decision("canceled", "canceled", Fate.END, "canceled")),
         (Canceled(retry=True), LEFT, Decision("canceled", "canceled", Fate.RETRY, "", 10, 20)),
-        (Canceled(retry=True), NONE_LEFT, Decision("canceled", "canceled", Fate.END, "canceled")),
+        (
+            Canceled(retry=True),
+            NONE_LEFT,
+            Decision("canceled", "canceled", Fate.RETRY, "", 10, 20, granted=True),
+        ),
+        (Canceled(retry=None), LEFT, Decision("canceled", "canceled", Fate.RETRY, "", 10, 20)),
+        (Canceled(retry=None), NONE_LEFT, Decision("canceled", "canceled", Fate.END, "canceled")),
         (Locked(), NONE_LEFT, Decision("locked", "locked", Fate.END, "locked")),
         (Locked(), LEFT, Decision("locked", "locked", Fate.RETRY, "", 10, 20, parked=True)),
         (
             RateLimited(4, retry=True),
             NONE_LEFT,
-            Decision("rate-limited", "rate_limited", Fate.RETRY, "", 10, 10, granted=True, parked=True),
+            Decision("rate-limited", "rate_limited", Fate.RETRY, "", 10, 20, granted=True, parked=True),
         ),
         (
             RateLimited(4, retry=True),
-            Retries(0, 0, 0),
+            Retries(0, 0),
             Decision("rate-limited", "rate_limited", Fate.RETRY, "", 4, 0, granted=True, parked=True),
         ),
         (

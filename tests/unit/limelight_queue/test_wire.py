@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from limelight import wire
 from limelight.errors import CannotCarry, ConfigurationError, UndecodableMessage
+from limelight.retry import STEADY, Backoff
 
 SCALARS = st.one_of(
     st.none(),
@@ -91,7 +92,7 @@ def test_what_cannot_travel_is_refused_with_the_name_of_the_argument(
     args: tuple[Any, ...], kwargs: dict[str, Any], path: str
 ) -> None:
     with pytest.raises(CannotCarry) as raised:
-        wire.encode_call("send", args, kwargs, serializer=wire.MessagePack(), retry_backoff=0, trace_state="")
+        wire.encode_call("send", args, kwargs, serializer=wire.MessagePack(), backoff=STEADY, trace_state="")
     assert str(raised.value).startswith(f"send(): {path}")
 
 
@@ -131,13 +132,15 @@ def test_a_message_of_a_later_version_says_update() -> None:
 
 
 def call(serializer: wire.Serializer, *args: Any, **kwargs: Any) -> wire.Message:
-    body = wire.encode_call("send", args, kwargs, serializer=serializer, retry_backoff=2, trace_state="a=b")
+    backoff = Backoff(factor=2, longest_seconds=60, jitter=0.5)
+    body = wire.encode_call("send", args, kwargs, serializer=serializer, backoff=backoff, trace_state="a=b")
     return wire.decode_message(body)
 
 
 def test_a_call_comes_back_whole() -> None:
     message = call(wire.MessagePack(), (1, 2), to=UUID(int=7), price=Decimal("1.10"))
-    assert (message.name, message.retry_backoff, message.trace_state) == ("send", 2, "a=b")
+    assert (message.name, message.trace_state) == ("send", "a=b")
+    assert message.backoff == Backoff(factor=2, longest_seconds=60, jitter=0.5)
     arguments = wire.decode_arguments(message, wire.MessagePack())
     assert arguments == ([(1, 2)], {"to": UUID(int=7), "price": Decimal("1.10")})
 

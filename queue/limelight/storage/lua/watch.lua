@@ -1,11 +1,22 @@
--- A scheduler knows of a periodic task: remember it, so that its first due time is one that is still to come.
+-- A scheduler looks at periodic tasks: remember them, so that a new one's first due time is one still to come.
 -- KEYS: periodic_runs
--- ARGV: then per task: 6 name, 7 next due µs
--- Returns: per task the µs of its last due time.
-local last = {}
-for at = 6, #ARGV, 2 do
-  redis.call('HSETNX', PERIODIC_RUNS, ARGV[at] .. ':due', whole(now))
-  redis.call('HSET', PERIODIC_RUNS, ARGV[at] .. ':next', ARGV[at + 1])
-  last[#last + 1] = redis.call('HGET', PERIODIC_RUNS, ARGV[at] .. ':due')
+-- ARGV: then per task: 6 name, 7 next due µs, 8 µs up to which this scheduler decided its due times, "0" for none
+-- Returns: per task the µs of the last due time that ran, and the µs up to which some scheduler decided.
+-- As in cron, a clock that went back by three hours was put right: what lies ahead of it is forgotten.
+local PUT_RIGHT = 3 * 3600 * 1000000
+local known = {}
+
+local function remembered(field, otherwise)
+  local at = tonumber(redis.call('HGET', PERIODIC_RUNS, field) or nil)
+  return at and at <= now + PUT_RIGHT and at or otherwise
 end
-return last
+
+for at = 6, #ARGV, 3 do
+  local name = ARGV[at]
+  local due = whole(remembered(name .. ':due', now))
+  local decided = whole(math.max(remembered(name .. ':decided', 0), tonumber(ARGV[at + 2])))
+  redis.call('HSET', PERIODIC_RUNS, name .. ':due', due, name .. ':decided', decided, name .. ':next', ARGV[at + 1])
+  known[#known + 1] = due
+  known[#known + 1] = decided
+end
+return known
