@@ -2,7 +2,7 @@
 
 ::
 
-    log = EventLog(redis.Redis.from_url("redis://localhost:6379/0"), ["mail"])
+    log = EventLog(queue.storage.address, [queue.name])
     for item in log.follow():
         if isinstance(item, Entry):
             print(item.event.status, item.event.task)
@@ -15,9 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-import redis
-
-from .errors import RedisRefused, RedisUnavailable
+from .errors import OutcomeUnknown, RedisRefused, RedisUnavailable
 from .event_stream import (
     Ask,
     Command,
@@ -33,8 +31,8 @@ from .event_stream import (
     next_item,
     oldest_command,
 )
-from .inspection import queue_names
-from .keys import checked_queue_name, is_queue_name
+from .keys import REGISTRY, QueueKeys, checked_queue_name, is_queue_name
+from .storage.link import Address, Link
 
 __all__ = ["Entry", "EventLog", "Item", "Missed", "Outage", "Recovered", "Unreadable", "WentBack"]
 
@@ -64,15 +62,15 @@ class EventLog:
     """The events of some queues, or of all. Not for two threads at once.
 
     Args:
-        client: A redis-py client that does not decode responses.
+        address: Where Redis is.
         queues: Which queues; None for all that ever announced themselves, new ones included.
-        poll_seconds: How often `follow` looks for news; one trip to Redis each, however many queues there are.
+        poll_seconds: How often `follow` looks for news: one small read per queue.
     """
 
     def __init__(
-        self, client: redis.Redis, queues: Sequence[str] | None = None, *, poll_seconds: float = POLL_SECONDS
+        self, address: Address, queues: Sequence[str] | None = None, *, poll_seconds: float = POLL_SECONDS
     ) -> None:
-        self._client = client
+        self._link = Link(address)
         self._chosen = None if queues is None else [checked_queue_name(queue) for queue in queues]
         self._poll_seconds = poll_seconds
 
@@ -80,21 +78,24 @@ class EventLog:
         """The queues whose events are read. Raises as `between`."""
         if self._chosen is not None:
             return self._chosen
-        return [name for name in queue_names(self._client) if is_queue_name(name)]
+        (registry,) = self._ask(REGISTRY, [("ZRANGE", REGISTRY, 0, -1)])
+        names = (name.decode("utf-8", "replace") for name in registry)
+        return sorted(name for name in names if is_queue_name(name))
 
     def now(self) -> float:
         """Redis' clock in Unix seconds. Raises as `between`."""
-        ((seconds, micros),) = self._ask([("TIME",)])
+        ((seconds, micros),) = self._ask(REGISTRY, [("TIME",)])
         return int(seconds) + int(micros) / 1_000_000
 
     def oldest(self) -> Mapping[str, Entry]:
         """The oldest event still there, per queue that has any. Raises as `between`."""
-        queues = self.queues()
-        replies = self._ask([oldest_command(queue) for queue in queues])
-        read = {
-            queue: as_entry(queue, reply[0]) for queue, reply in zip(queues, replies, strict=True) if reply
-        }
-        return {queue: entry for queue, entry in read.items() if isinstance(entry, Entry)}
+        found = {}
+        for queue in self.queues():
+            (entries,) = self._ask(QueueKeys(queue)["events"], [oldest_command(queue)])
+            oldest = as_entry(queue, entries[0]) if entries else None
+            if isinstance(oldest, Entry):
+                found[queue] = oldest
+        return found
 
     def between(
         self, since: float | None = None, until: float | None = None, *, newest_first: bool = False
@@ -107,7 +108,8 @@ class EventLog:
             newest_first: In the opposite order. Either way no more is read than is asked for.
 
         Raises:
-            RedisUnavailable: No answer.
+            RedisUnavailable: Redis cannot be reached.
+            OutcomeUnknown: No answer.
             RedisRefused: Redis answered with an error.
         """
         first, last = "-" if since is None else _ms(since), "+" if until is None else _ms(until)
@@ -123,8 +125,8 @@ class EventLog:
             since: Unix seconds by Redis' clock; None for what comes from now on.
 
         Raises:
-            RedisUnavailable: Redis cannot be reached at the beginning.
-            RedisRefused: Redis answered with an error that no waiting helps.
+            RedisUnavailable, OutcomeUnknown: Redis cannot be reached at the beginning, or does not answer.
+            RedisRefused: Redis answered with an error, and no waiting helps.
         """
         watch = _Watch(self._ask, self.queues, since=_ms(self.now() if since is None else since))
         watch.begin(at_end=since is None)
@@ -135,7 +137,9 @@ class EventLog:
                     watch.look()
                     look_at = time.monotonic() + self._poll_seconds
                 item = next_item(watch.tails)
-            except RedisUnavailable as error:
+            except (RedisUnavailable, OutcomeUnknown, RedisRefused) as error:
+                if isinstance(error, RedisRefused) and not error.may_pass:
+                    raise
                 if down_since is None:
                     down_since = time.monotonic()
                     yield Outage(str(error))
@@ -149,19 +153,14 @@ class EventLog:
             else:
                 yield item
 
-    def _ask(self, commands: Sequence[Command]) -> list[Any]:
-        """Send reads in one trip."""
-        pipeline = self._client.pipeline(transaction=False)
-        for words in commands:
-            pipeline.execute_command(*words)
-        try:
-            return list(pipeline.execute())
-        except redis.AuthenticationError as error:  # redis-py files it under ConnectionError
-            raise RedisRefused(f"Redis refused to let us in: {error}") from error
-        except _AWAY as error:
-            raise RedisUnavailable(f"Redis does not answer: {str(error).rstrip('.')}") from error
-        except redis.RedisError as error:
-            raise RedisRefused(f"Redis refused to show the events: {error}") from error
+    def close(self) -> None:
+        """Close the connection; the log may be used again."""
+        self._link.close()
+
+    def _ask(self, key: str, commands: Sequence[Command]) -> list[Any]:
+        """Send reads about keys of one slot in one trip."""
+        del key  # one server holds them all
+        return self._link.read_all(*commands)
 
 
 class _Watch:
@@ -188,11 +187,11 @@ class _Watch:
                 tail.go_to_end()
 
     def look(self) -> None:
-        """Learn which streams have news, in one trip."""
+        """Learn which streams have news."""
         if time.monotonic() >= self._discover_at:
             self._discover()
-        counts = self._ask([count_command(tail.queue) for tail in self.tails]) if self.tails else []
-        for tail, count in zip(self.tails, counts, strict=True):
+        for tail in self.tails:
+            (count,) = self._ask(QueueKeys(tail.queue)["meta"], [count_command(tail.queue)])
             tail.notice(*as_count(count))
 
     def _discover(self) -> None:
@@ -203,12 +202,3 @@ class _Watch:
 
 def _ms(seconds: float) -> str:
     return str(max(0, int(seconds * 1_000)))
-
-
-_AWAY: Final = (
-    redis.ConnectionError,
-    redis.TimeoutError,
-    redis.exceptions.ClusterDownError,
-    redis.exceptions.MasterDownError,
-    redis.exceptions.TryAgainError,
-)

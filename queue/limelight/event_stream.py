@@ -7,7 +7,7 @@ trimmed before they could be read, `WentBack` that Redis forgot events it had to
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -20,9 +20,10 @@ BATCH: Final = 500
 _BEGINNING: Final = "0-0"
 
 Command: TypeAlias = Sequence[str | int]
-Ask: TypeAlias = Callable[[Sequence[Command]], list[Any]]
-"""Sends reads in one trip and returns redis-py's answers; raises an error of ours."""
-_Raw: TypeAlias = tuple[bytes, Mapping[bytes, bytes]]
+Ask: TypeAlias = Callable[[str, Sequence[Command]], list[Any]]
+"""Sends reads about keys of one slot, of which it is given one, in one trip; raises an error of ours."""
+_Raw: TypeAlias = tuple[bytes, Sequence[bytes]]
+"""A stream id; field and value by turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class Source:
 
     def __init__(self, queue: str, ask: Ask) -> None:
         self.queue = queue
+        self._key = QueueKeys(queue)["events"]
         self.items: deque[tuple[str, StreamItem]] = deque()
         self._ask = ask
 
@@ -101,8 +103,7 @@ class Pages(Source):
         """Read the next page."""
         if self.items or not self._more:
             return
-        events = QueueKeys(self.queue)["events"]
-        (entries,) = self._ask([(self._command, events, self._from, self._to, "COUNT", BATCH)])
+        (entries,) = self._ask(self._key, [(self._command, self._key, self._from, self._to, "COUNT", BATCH)])
         self._more = len(entries) == BATCH
         for raw in entries:
             item = as_entry(self.queue, raw)
@@ -133,7 +134,7 @@ class Tail(Source):
 
     def go_to_end(self) -> None:
         """Take up position behind the newest event."""
-        told, newest = self._ask([count_command(self.queue), _newest_of(self.queue)])
+        told, newest = self._ask(self._key, [count_command(self.queue), _newest_of(self.queue)])
         self._seq, self._epoch = as_count(told)
         self._stand_at(newest)
         self._behind = False
@@ -147,9 +148,8 @@ class Tail(Source):
         if self.items or not self._behind:
             return
         # The count comes first: whatever it counts was on the stream when the entries were read.
-        told, raw = self._ask(
-            [count_command(self.queue), _range_of(self.queue, self._id or self._start, "+", BATCH + 1)]
-        )
+        entries = _range_of(self.queue, self._id or self._start, "+", BATCH + 1)
+        told, raw = self._ask(self._key, [count_command(self.queue), entries])
         self._behind = len(raw) > BATCH
         self._take(*as_count(told), [as_entry(self.queue, entry) for entry in raw])
 
@@ -185,7 +185,7 @@ class Tail(Source):
         if not entries and own is None:
             self._id, self._start = "", "-"
             if epoch == self._epoch:
-                self._stand_at(self._ask([_newest_of(self.queue)])[0])
+                self._stand_at(self._ask(self._key, [_newest_of(self.queue)])[0])
             else:
                 after, self._behind = 0, last_seq > 0
         self._seq, self._skipped = after, 0
@@ -234,8 +234,9 @@ def next_item(sources: Sequence[Source], *, backwards: bool = False) -> StreamIt
 
 
 def as_entry(queue: str, raw: _Raw) -> Entry | Unreadable:
-    """The event of an entry as redis-py answers it. The one place that knows how events stand on a stream."""
-    stream_id, told = raw[0].decode(), raw[1].get(b"e", b"")
+    """The event of an entry as Redis answers it. The one place that knows how events stand on a stream."""
+    stream_id, fields = raw[0].decode(), dict(zip(raw[1][::2], raw[1][1::2], strict=False))
+    told = fields.get(b"e", b"")
     try:
         event = decode(told)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

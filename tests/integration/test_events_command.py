@@ -102,7 +102,7 @@ def test_tail_waits_for_a_redis_that_went_away_and_goes_on(own_redis: OwnRedis, 
     env = {"LIMELIGHT_REDIS_URL": server.url}
     with follows(Tailing("events", "tail", env=env), StreamWriter(server.url)) as tail:
         server.kill()
-        tail.wait_for("does not answer.*waiting for it", err=True)
+        tail.wait_for("Redis.* Waiting for it", err=True)
         server.start()
         StreamWriter(server.url).tell("finished", task="afterwards")
         tail.wait_for("task=afterwards")

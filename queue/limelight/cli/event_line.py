@@ -113,7 +113,8 @@ def plain_line(event: Event) -> str:
 
 def json_line(told: bytes) -> str:
     """An event's JSON as it is, on one line; what a terminal would obey is escaped, as JSON escapes it."""
-    return "".join(map(_json_char, told.decode()))
+    text = told.decode()
+    return text if text.isprintable() else "".join(map(_json_char, text))
 
 
 def traceback_lines(event: Event) -> Iterator[str]:

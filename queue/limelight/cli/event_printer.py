@@ -105,7 +105,7 @@ def remark_on(item: Item) -> str:
         case Unreadable():
             return f"an entry of {item.queue} is no event ({item.id}): {shown(item.reason)}"
         case Outage():
-            return f"{shown(item.reason)}; waiting for it"
+            return f"{shown(item.reason)} Waiting for it."
         case Recovered():
             return f"Redis answers again, after {duration(item.seconds)}"
         case Entry():

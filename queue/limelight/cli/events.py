@@ -16,7 +16,7 @@ from .event_filter import EventFilter, statuses
 from .event_line import clock
 from .event_printer import printer, remark_on
 from .moment import unix_seconds
-from .redis_options import checked, color_option, reaching, url_option
+from .redis_options import checked, color_option, url_option
 from .terminal import quiet_end
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -126,15 +126,13 @@ class _Reading:
             workers=wanted["workers"],
         )
         self._address = Address(url, {})
-        self._client = self._address.client()
-        self.log = EventLog(self._client, queues or None)
+        self.log = EventLog(self._address, queues or None)
         self._queues = queues
         self._printer = printer(as_json=as_json, color=color, tracebacks=traceback)
 
     def __enter__(self) -> Self:
-        with reaching(self._address):
-            self._now = self.log.now()
-        known = EventLog(self._client).queues()
+        self._now = self.log.now()
+        known = EventLog(self._address).queues()
         checked(self._queues, known, self._address.shown)
         if not known:
             self._printer.remark(f"no queue yet in {self._address.shown}")
@@ -143,7 +141,7 @@ class _Reading:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._address.close()
+        self.log.close()
 
     def moment(self, text: str | None) -> float | None:
         """Unix seconds by Redis' clock, which the streams are ordered by."""
