@@ -5,6 +5,7 @@
     LimelightError
     ├── ConfigurationError          a setting, a declaration or a name is wrong (also a ValueError)
     │   └── UnknownTask             a message asks for a task that is not registered
+    ├── UnknownQueue                no queue of that name has announced itself
     ├── CannotCarry                 a value does not fit the wire format (also a TypeError)
     ├── UndecodableMessage          bytes on the queue are not a message of ours
     ├── RedisError
@@ -39,6 +40,10 @@ class ConfigurationError(LimelightError, ValueError):
 
 class UnknownTask(ConfigurationError):
     """A message asks for a task that this queue's registry does not hold."""
+
+
+class UnknownQueue(LimelightError):
+    """No queue of that name has announced itself in this Redis; the message names those that have."""
 
 
 class CannotCarry(LimelightError, TypeError):

@@ -9,7 +9,9 @@ from typing import Final, Protocol, Self
 from rich.console import Console
 from rich.live import Live
 
-from .lines import event_line, skipped_line, summary_line
+from limelight.cli.event_line import plain_line
+
+from .lines import skipped_line, summary_line
 from .reader import Reader
 from .screen import Surroundings, draw, tasks_for
 
@@ -70,7 +72,7 @@ class PlainView:
     def show(self, reader: Reader, note: str = "") -> None:
         """Print what is new."""
         told, skipped = reader.unprinted()
-        lines = [event_line(event) for event in told]
+        lines = [plain_line(event) for event in told]
         if skipped:
             lines.append(skipped_line(time.time(), skipped))
         if time.monotonic() >= self._summary_due:

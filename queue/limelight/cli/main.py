@@ -16,11 +16,13 @@ from limelight.errors import (
     OutcomeUnknown,
     RedisRefused,
     RedisUnavailable,
+    UnknownQueue,
 )
 
 GROUP: Final = "limelight.commands"
 EXIT_USAGE: Final = 2
 EXIT_REDIS: Final = 3
+EXIT_NOT_FOUND: Final = 4
 _EXTRA_OF: Final = {"limelight_exporter": "exporter"}
 
 
@@ -74,7 +76,8 @@ def limelight() -> None:
     \b
     Start here:   limelight demo
     Run tasks:    limelight consumer app.tasks:queue
-    Watch them:   limelight exporter
+    Watch them:   limelight events tail
+    Metrics:      limelight exporter
     """  # noqa: D301 - \b keeps the lines apart
 
 
@@ -89,7 +92,9 @@ def main() -> None:
 
 
 def exit_code(error: LimelightError) -> int:
-    """2: used wrongly; 3: Redis; 1: anything else."""
+    """2: used wrongly; 3: Redis; 4: no such queue; 1: anything else."""
     if isinstance(error, ConfigurationError):
         return EXIT_USAGE
+    if isinstance(error, UnknownQueue):
+        return EXIT_NOT_FOUND
     return EXIT_REDIS if isinstance(error, RedisUnavailable | RedisRefused | OutcomeUnknown) else 1
