@@ -1,74 +1,174 @@
-"""Measure Limelight against what it stands on, in one run: `make bench`, or `make bench ARGS='queue --rounds 5'`.
+"""Measure Limelight and its peers in one run: `make bench`, or `make bench ARGS='queues --peers huey,taskiq'`.
 
-Every figure is a median over rounds that are interleaved, and stands beside a limit measured in the same
-round, because absolute numbers of a shared machine mean little.
+Suites: `queues` (the queue against others, each in an environment of its own under .bench-venv, each measurement
+on a fresh Redis) and `fold` (the exporter against reading alone). Rounds are interleaved, figures are medians,
+and ratios are taken within a round, because absolute numbers of a shared machine mean little.
+
+  make bench ARGS='queues --only drain --peers huey,taskiq --rounds 5'
+  make bench ARGS='queues --size long'                    a million tasks where the usual run has 100,000
+  make bench ARGS='queues --profile'                      our drain under py-spy, and what Redis did
+  make bench ARGS='--publish bench/runs/2026-11-22.json'  write a run into docs/benchmarks.md
 """
 
 import argparse
-import json
-import statistics
+import datetime as dt
+import os
+import platform
+import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Final
 
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
-sys.path.insert(0, str(Path(__file__).parent))
+BENCH: Final = Path(__file__).parent
+sys.path.insert(0, str(BENCH))
 
-from exporter.fold import measure as measure_fold
-from queues.throughput import measure as measure_queue
+from exporter.fold import measure as measure_fold  # noqa: E402 - found by the line above
 
-SUITES: Mapping[str, Callable[[], dict[str, float]]] = {"queue": measure_queue, "fold": measure_fold}
+from limelight.embedded import EmbeddedRedis  # noqa: E402
+from queues import environments, plan, profile, targets  # noqa: E402
+from queues.contenders import PEERS, chosen  # noqa: E402
+from queues.figures import SIZES  # noqa: E402
+from report import page, tables  # noqa: E402
+from report.record import Record, Row  # noqa: E402
 
-
-def medians(rounds: list[dict[str, float]]) -> dict[str, tuple[float, float, float]]:
-    """Minimum, median and maximum of each figure."""
-    return {
-        name: (
-            min(one[name] for one in rounds),
-            statistics.median(one[name] for one in rounds),
-            max(one[name] for one in rounds),
-        )
-        for name in rounds[0]
-    }
-
-
-def table(suite: str, figures: Mapping[str, tuple[float, float, float]]) -> Table:
-    """The figures of a suite as people read them."""
-    shown = Table(title=suite, title_justify="left")
-    shown.add_column("figure")
-    for column in ("min", "median", "max"):
-        shown.add_column(column, justify="right")
-    for name, values in figures.items():
-        shown.add_row(name, *(f"{value:,.3g}" if value < 100 else f"{value:,.0f}" for value in values))
-    return shown
+SUITES: Final = ("queues", "fold")
+say: Final = Console(stderr=True).print
 
 
 def main() -> None:
-    """Run the suites that were asked for."""
+    """Do what was asked for; exit 1 if a measurement failed."""
+    options = arguments()
+    if options.publish:
+        publish(options.publish)
+        return
+    environments.ensure(environments_of(options), say)
+    if options.profile:
+        profile.run(SIZES[options.size].drained, options.workers, options.profile_file, say)
+        return
+    record = Record(about=about(options))
+    try:
+        if "queues" in options.suites:
+            queues(options, record)
+        if "fold" in options.suites:
+            fold(options.rounds, record)
+    except KeyboardInterrupt:
+        say("stopped; what was measured so far is kept")
+    record.about["load"].append(os.getloadavg()[0])
+    record.save(options.out)
+    show(record)
+    say(f"written to {options.out}")
+    if record.about["failed"]:
+        sys.exit(f"{len(record.about['failed'])} measurements failed")
+
+
+def arguments() -> argparse.Namespace:
+    """What was asked for, checked."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"of {', '.join(SUITES)}; all by default")
+    scenarios = ", ".join(plan.SCENARIOS)
+    today = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H%M%S")
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"of {', '.join(SUITES)}; both by default")
+    parser.add_argument("--peers", default="all", help=f"all, none, or of {','.join(PEERS)} (all)")
+    parser.add_argument("--only", default="", help=f"scenarios of queues: {scenarios}; all by default")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured (3)")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
+    parser.add_argument("--size", choices=SIZES, default="normal", help="how many tasks (normal)")
+    parser.add_argument("--out", type=Path, default=BENCH / "runs" / f"{today}.json", help="the run file")
+    parser.add_argument(
+        "--publish", type=Path, metavar="RUN", help="write a run file into docs/benchmarks.md"
+    )
+    parser.add_argument("--profile", action="store_true", help="drain ours under py-spy instead")
+    parser.add_argument("--workers", type=int, default=8, help="threads of --profile (8)")
+    parser.add_argument(
+        "--profile-file", type=Path, default=Path("profile.txt"), help="collapsed stacks of --profile"
+    )
     options = parser.parse_args()
-    if unknown := set(options.suites) - set(SUITES):
-        parser.error(f"no suite named {', '.join(sorted(unknown))}; there are {', '.join(SUITES)}")
-    chosen = options.suites or list(SUITES)
-    progress = Console(stderr=True)
-    measured: dict[str, list[dict[str, float]]] = {name: [] for name in chosen}
-    rounds = [(name, one) for one in range(options.rounds) for name in chosen]
-    for name, _ in track(rounds, "measuring", console=progress):
-        measured[name].append(SUITES[name]())
-    results = {name: medians(rounds) for name, rounds in measured.items()}
-    if options.json:
-        print(json.dumps(results))
-        return
-    for name, figures in results.items():
-        Console().print(table(name, figures))
+    options.peers = PEERS if options.peers == "all" else names(parser, "peer", options.peers, PEERS)
+    options.only = names(parser, "scenario", options.only, plan.SCENARIOS) or list(plan.SCENARIOS)
+    options.suites = names(parser, "suite", ",".join(options.suites), SUITES) or SUITES
+    if options.rounds < 1:
+        parser.error("--rounds must be 1 or more")
+    return options
+
+
+def names(parser: argparse.ArgumentParser, what: str, text: str, known: Any) -> Sequence[str]:
+    """The names in a list with commas, all of them known; "none" is none."""
+    given = [] if text == "none" else [name for name in text.split(",") if name]
+    if unknown := set(given) - set(known):
+        parser.error(f"no {what} named {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    return given
+
+
+def environments_of(options: argparse.Namespace) -> Sequence[str]:
+    """Which environments the run needs."""
+    if options.profile:
+        return ["profiler"]
+    return options.peers if "queues" in options.suites else []
+
+
+def about(options: argparse.Namespace) -> dict[str, Any]:
+    """The circumstances of a run."""
+    with EmbeddedRedis() as server:
+        version = server.version
+    words = ["git", "-C", str(BENCH), "describe", "--always", "--dirty"]
+    commit = subprocess.run(words, check=False, text=True, capture_output=True).stdout.strip()
+    load = os.getloadavg()[0]
+    if load > 0.25 * (os.cpu_count() or 1):
+        say(f"[bold]The machine is busy[/] (load {load:.2f}): do not publish this run.")
+    return {
+        "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "commit": commit or "unknown",
+        "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "redis": version,
+        "peers": environments.versions(environments_of(options)),
+        "rounds": options.rounds,
+        "size": options.size,
+        "load": [load],
+        "failed": [],
+    }
+
+
+def queues(options: argparse.Namespace, record: Record) -> None:
+    """The queue against its peers; kept on disk after each measurement."""
+    scenarios = [plan.SCENARIOS[name] for name in options.only]
+    steps = plan.steps(scenarios, chosen(options.peers), options.rounds)
+    done = plan.carry_out(steps, SIZES[options.size], record, say)
+    for _ in track(done, "measuring", total=len(steps), console=Console(stderr=True)):
+        record.save(options.out)
+
+
+def fold(rounds: int, record: Record) -> None:
+    """The exporter against what it stands on."""
+    for number in track(range(rounds), "measuring the exporter", console=Console(stderr=True)):
+        for name, value in measure_fold().items():
+            row = Row(scenario="exporter", figure="one process", setting="", contender=name)
+            record.add(number, value, row)
+
+
+def show(record: Record) -> None:
+    """Print all tables, the targets last."""
+    console = Console() if sys.stdout.isatty() else Console(width=140)
+    for sheet in [*tables.sheets(record), targets.sheet(record)]:
+        console.print(sheet.rich(), "")
+
+
+def publish(run_file: Path) -> None:
+    """Write a run into the page; it must be in the repository, so that the page can point to it."""
+    root = BENCH.parent
+    if not run_file.resolve().is_relative_to(root):
+        sys.exit(f"{run_file} is outside {root}: copy it to bench/runs/ first")
+    record = Record.load(run_file)
+    words = page.section(record, str(run_file.resolve().relative_to(root)), targets.sheet(record))
+    text = page.PAGE.read_text(encoding="utf-8")
+    page.PAGE.write_text(
+        page.published(text, str(run_file.resolve().relative_to(root)), words), encoding="utf-8"
+    )
+    say(f"{page.PAGE.relative_to(root)} has {run_file.name} now")
 
 
 if __name__ == "__main__":
