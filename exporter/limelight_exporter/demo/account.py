@@ -9,10 +9,9 @@ from typing import Final, NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from limelight.cli.text import counted, number
 from limelight.events import EVENT_ENQUEUED, UNKNOWN_TASK, Event
 from limelight_exporter import catalog
-
-from .text import counted, number
 
 _COUNTERS: Final = (catalog.ENQUEUED, catalog.ATTEMPTS, catalog.COMPLETED)
 _UNDONE: Final = frozenset({"ready", "scheduled", "running"})

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
+from limelight.cli.text import rate
 from limelight.events import Event
 
-from .text import rate
 from .watch import Frame
 
 _PLAIN: Final = re.compile(r"[^\s\"=\\\x00-\x1f\x7f]+")

@@ -14,9 +14,9 @@ from typing import Final
 from rich.text import Text
 
 from limelight import events
+from limelight.cli.text import age, compact, cut, duration, rate
 from limelight.events import Event
 
-from .text import age, compact, cut, duration, rate
 from .timeline import Kind, bar
 from .watch import HISTORY_CELLS, WATERFALL_SECONDS, Frame, QueueRow, TaskRow
 

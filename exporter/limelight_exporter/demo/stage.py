@@ -18,6 +18,7 @@ from typing import Any, Final, Self
 
 from rich.console import Console
 
+from limelight.cli.text import counted
 from limelight.embedded import EmbeddedRedis
 from limelight.errors import ConfigurationError, LimelightError
 from limelight.inspection import queue_view, server_view
@@ -31,7 +32,6 @@ from .keyboard import Keyboard
 from .processes import APPLICATION, DRAIN_SECONDS, QUEUES, Child, consumer, traffic
 from .reader import Reader
 from .screen import ASCII, UNICODE, Surroundings
-from .text import counted
 from .views import LiveView, PlainView, View
 
 EXIT_OK: Final = 0

@@ -9,11 +9,11 @@ from itertools import islice, zip_longest
 from typing import Final
 
 from limelight import events
+from limelight.cli.text import counted
 from limelight.events import Event
 from limelight.inspection import QueueView
 
 from .account import Key, counts_of
-from .text import counted
 from .timeline import Phase, Timeline
 from .window import PerSecond, Recent
 

@@ -54,7 +54,12 @@ def counted(value: int, noun: str) -> str:
     return f"{number(value)} {noun}" + ("" if value == 1 else "s")
 
 
+def shown(text: str) -> str:
+    """A text that nobody vouches for, with every character made visible that a terminal would obey or hide."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 def cut(text: str, width: int, mark: str = "…") -> str:
     """At most `width` characters, control characters made visible, and a mark where it was cut."""
-    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-    return shown if len(shown) <= width else shown[: max(0, width - len(mark))] + mark
+    visible = shown(text)
+    return visible if len(visible) <= width else visible[: max(0, width - len(mark))] + mark

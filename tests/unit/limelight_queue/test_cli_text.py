@@ -2,7 +2,7 @@
 
 import pytest
 
-from limelight_exporter.demo import text
+from limelight.cli import text
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,11 @@ def test_a_cut_text_is_marked_and_shows_what_a_terminal_would_obey() -> None:
     assert text.cut("SMTPServerDisconnected", 10) == "SMTPServe…"
     assert text.cut("SMTP", 4) == "SMTP"
     assert text.cut("a\x1b[2Jb\n", 20) == "a\\x1b[2Jb\\n"
+
+
+@pytest.mark.parametrize(
+    "hostile", ["\x1b]0;title\x07", "\x9b31m", "\u202egnp.exe", "a\rb", "\x00", "\ue000", "\u200b"]
+)
+def test_nothing_that_a_terminal_obeys_is_left_in_what_is_shown(hostile: str) -> None:
+    assert text.shown(hostile).isprintable()
+    assert text.shown("Grüße 你好 🙂") == "Grüße 你好 🙂"
