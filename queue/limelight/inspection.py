@@ -68,6 +68,7 @@ class QueueView:
         seq: Number of the newest event, 0 if there is none.
         epoch: Which life of the stream `seq` counts in, "" if there is none.
         last_event_id: Stream id of the newest event still there.
+        paused: Since when nothing new begins, None while it does.
     """
 
     name: str
@@ -85,6 +86,7 @@ class QueueView:
     seq: int
     epoch: str
     last_event_id: str
+    paused: float | None = None
 
     @property
     def mismatch(self) -> int:
@@ -168,7 +170,7 @@ def queue_view(client: redis.Redis, queue: str) -> QueueView:
     for index in _HEADS:
         pipeline.execute_command("ZRANGE", keys[index], 0, 0, "WITHSCORES")
     pipeline.execute_command("HLEN", keys["tasks"])
-    pipeline.execute_command("HMGET", keys["meta"], "seq", "epoch", "last_check")
+    pipeline.execute_command("HMGET", keys["meta"], "seq", "epoch", "last_check", "paused")
     pipeline.execute_command("HGETALL", keys["consumers"])
     pipeline.execute_command("HGETALL", keys["periodic_runs"])
     pipeline.execute_command("XREVRANGE", keys["events"], "+", "-", "COUNT", 1)
@@ -178,7 +180,7 @@ def queue_view(client: redis.Redis, queue: str) -> QueueView:
 def _view(queue: str, replies: Sequence[Any]) -> QueueView:
     ready, reserved, delayed, scheduled, running, dead = replies[:6]
     ready_since, running_since, *dues = (_head(reply) for reply in replies[6:10])
-    records, (seq, epoch, last_check), consumers, periodic, newest = replies[10:]
+    records, (seq, epoch, last_check, paused), consumers, periodic, newest = replies[10:]
     return QueueView(
         name=queue,
         ready=ready + reserved,
@@ -195,6 +197,7 @@ def _view(queue: str, replies: Sequence[Any]) -> QueueView:
         seq=int(seq or 0),
         epoch=(epoch or b"").decode(),
         last_event_id=newest[0][0].decode() if newest else "0-0",
+        paused=int(paused) / 1_000_000 if paused else None,
     )
 
 

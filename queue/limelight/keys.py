@@ -40,9 +40,10 @@ class QueueKeys:
     reserved, running         zset    id → lease deadline µs
     running_since             zset    id → start µs
     dead                      zset    id → µs of burial
+    dead_reasons              hash    id → JSON object that says why: error type and message, short traceback
     revoked                   hash    id → µs until which it is revoked, 0 for good
     events                    stream  the durable events, one JSON object in field ``e``
-    meta                      hash    seq, order, epoch, last_seen, reap_after, longest_lease, last_check
+    meta                      hash    seq, order, epoch, last_seen, reap_after, longest_lease, last_check, paused
     lanes, lanes_used         hash, zset   producer lane → last number; lane → last use
     requests                  hash    owner → its last reserve request
     consumers                 hash    consumer id → its ``<µs> <workers> <JSON>``
@@ -63,6 +64,10 @@ class QueueKeys:
     def result(self, task_id: str) -> str:
         """The string key that holds the result of one task."""
         return f"limelight:{{{self.queue}}}:result:{task_id}"
+
+    def value(self, name: str) -> str:
+        """The string key that holds one of the application's own values."""
+        return f"limelight:{{{self.queue}}}:value:{name}"
 
     def snapshot(self, group: str) -> str:
         """An exporter group's metric state and position, together in one key."""
