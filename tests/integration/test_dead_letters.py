@@ -74,7 +74,7 @@ def _url(queue: RedisQueue) -> str:
     return f"redis://{options['host']}:{options['port']}/0"
 
 
-def test_a_traceback_is_shown_as_long_as_the_result_of_the_task_is_kept(queue: RedisQueue) -> None:
+def test_a_traceback_is_shown_as_long_as_it_or_the_result_of_the_task_is_kept(queue: RedisQueue) -> None:
     fails = queue.task(name="fails", retries=1)(Fails())
     with consuming(queue):
         handle = fails()
@@ -84,7 +84,7 @@ def test_a_traceback_is_shown_as_long_as_the_result_of_the_task_is_kept(queue: R
     assert letter is not None
     assert 'raise ValueError("no luck")' in (letter.traceback or "")
     assert (letter.run, letter.attempt, letter.worker) == (2, 2, told(queue, status="dead")[0]["worker"])
-    queue.storage.address.client().delete(queue.keys.result(handle.id))
+    queue.storage.address.client().delete(queue.keys.result(handle.id), queue.keys["dead_reasons"])
     assert queue.dead.get(handle.id).traceback is None  # type: ignore[union-attr]
 
 
@@ -164,7 +164,8 @@ def test_an_unreadable_dead_letter_can_be_seen_and_purged_but_not_requeued(
     queue.storage.address.client().hset(queue.keys["tasks"], bad, record)
     letters = {letter.id: letter for letter in queue.dead}
     assert (letters[good].task, letters[bad].task) == ("send", None)
-    assert letters[bad].error_message == "its record is unreadable"
+    assert str(letters[bad].arguments) == "[its record is unreadable]"
+    assert letters[bad].error_message
     assert (letters[bad].size, letters[bad].enqueued_at) == (len(record), None)
     assert queue.dead.get(bad) == letters[bad]
     assert queue.task_state(bad).state is State.DEAD  # type: ignore[union-attr]
@@ -299,6 +300,16 @@ def test_requeueing_all_ends_although_every_task_dies_again_at_once(queue: Redis
         assert queue.dead.requeue_all() == 20
         wait_until(lambda: len(told(queue, status="dead")) == 40)
     is_accounted_for(queue)
+
+
+def test_what_was_buried_after_the_command_began_is_left_alone(queue: RedisQueue) -> None:
+    redis = queue.storage.administration
+    began = redis.now_us()
+    task_id = task_in(queue, State.DEAD)
+    assert redis.dead_ids(10, until_us=began) == []
+    assert redis.requeue([task_id], until_us=began) == [0]
+    assert redis.purge([task_id], until_us=began) == 0
+    assert queue.task_state(task_id).state is State.DEAD  # type: ignore[union-attr]
 
 
 def test_idle_workers_hear_of_a_requeue(queue: RedisQueue) -> None:
