@@ -40,7 +40,7 @@ class QueueKeys:
     reserved, running         zset    id → lease deadline µs
     running_since             zset    id → start µs
     dead                      zset    id → µs of burial
-    dead_reasons              hash    id → JSON object that says why: error type and message, short traceback
+    dead_reasons              hash    id → JSON fragment: error type and message
     revoked                   hash    id → µs until which it is revoked, 0 for good
     events                    stream  the durable events, one JSON object in field ``e``
     meta                      hash    seq, order, epoch, last_seen, reap_after, longest_lease, last_check, paused

@@ -11,6 +11,7 @@ from servers import wait_until
 from states import REASON, buried, spoil, task_in
 
 from limelight import ConfigurationError, RedisQueue, SignedPickle, TaskException
+from limelight.emitter import fragment
 from limelight.lifecycle import State
 from limelight.storage.administration import CHUNK
 
@@ -22,7 +23,7 @@ def queue(any_redis_url: str) -> RedisQueue:
 
 def remember(queue: RedisQueue, task_id: str, **reason: str) -> None:
     """Write a reason where the scripts that bury write it."""
-    queue.storage.address.client().hset(queue.keys["dead_reasons"], task_id, json.dumps(reason))
+    queue.storage.address.client().hset(queue.keys["dead_reasons"], task_id, fragment(reason))
 
 
 class Fails:
@@ -66,7 +67,6 @@ def test_the_reason_that_was_told_is_the_reason_that_is_kept(queue: RedisQueue) 
         letter = queue.dead.get(task_id)
         assert letter is not None
         assert (letter.error_type, letter.error_message) == (event["error_type"], event["error_message"])
-    assert "no luck" in (queue.dead.page()[-1].traceback or "")
 
 
 def _url(queue: RedisQueue) -> str:
@@ -132,7 +132,7 @@ def test_dead_letters_are_found_by_the_beginning_of_their_id(queue: RedisQueue) 
     assert queue.dead.find("") == ids[::-1]
 
 
-@pytest.mark.parametrize("reason", [b"\xff", b"{", b"[1]", b'{"error_type":7}', b""])
+@pytest.mark.parametrize("reason", [b",\xff", b",{", b"[1]", b',"error_type":7', b""])
 def test_a_reason_that_cannot_be_read_hides_no_letter(queue: RedisQueue, reason: bytes) -> None:
     task_id = task_in(queue, State.DEAD)
     queue.storage.address.client().hset(queue.keys["dead_reasons"], task_id, reason)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from limelight.lifecycle import State
+
+T = TypeVar("T")
 
 
 class Reason(msgspec.Struct, frozen=True):
@@ -103,7 +106,7 @@ def stored(task_id: str, reply: list[Any] | None) -> Stored | None:
         state=State.DEAD if buried else where,
         size=int(size),
         buried_us=int(float(buried)) if buried else None,
-        reason=_decoded_reason(reason),
+        reason=_members(reason, _reason) or Reason(),
         record=record,
     )
 
@@ -133,7 +136,7 @@ def _record(reply: list[Any]) -> Record:
         enqueued_at=int(enqueued) / 1e6,
         ready_at=int(ready) / 1e6,
         started_at=_seconds(started),
-        place=_decoded_place(where),
+        place=_members(where, _place) or Place(),
         trace_id=trace_id.decode("utf-8", "replace"),
         revoked_until=_revoked_until(revoked),
         deadline=_seconds(deadline),
@@ -151,16 +154,9 @@ def _revoked_until(mark: bytes) -> float | None:
     return float("inf") if mark == b"0" else float(mark) / 1e6
 
 
-def _decoded_reason(reason: bytes) -> Reason:
+def _members(fragment: bytes, decode: Callable[[bytes], T]) -> T | None:
+    """What a fragment of an event says; None where it is none."""
     try:
-        return _reason(reason) if reason else Reason()
+        return decode(b"{" + fragment[1:] + b"}") if fragment else None
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return Reason()
-
-
-def _decoded_place(where: bytes) -> Place:
-    """The members that ``where`` fragments consist of; nothing where they are none."""
-    try:
-        return _place(b"{" + where[1:] + b"}") if where else Place()
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return Place()
+        return None
