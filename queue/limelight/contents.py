@@ -30,8 +30,11 @@ class Arguments:
         """As they stand in a call: ``1, 'a', to='x'``; or why they are not shown, in brackets."""
         if self.hidden:
             return f"[{self.hidden}]"
-        named = (f"{name}={value!r}" for name, value in (self.kwargs or {}).items())
-        return ", ".join([*map(repr, self.args), *named])
+        try:
+            named = (f"{name}={value!r}" for name, value in (self.kwargs or {}).items())
+            return ", ".join([*map(repr, self.args), *named])
+        except Exception as error:  # an integer of thousands of digits, an object's own repr
+            return f"[cannot be shown: {error}]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

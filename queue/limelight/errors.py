@@ -5,6 +5,8 @@
     LimelightError
     ├── ConfigurationError          a setting, a declaration or a name is wrong (also a ValueError)
     │   └── UnknownTask             a message asks for a task that is not registered
+    ├── UnknownQueue                no queue of that name has announced itself
+    ├── TaskNotFound                a queue holds nothing of a task, or not where it is looked for
     ├── CannotCarry                 a value does not fit the wire format (also a TypeError)
     ├── UndecodableMessage          bytes on the queue are not a message of ours
     ├── RedisError
@@ -36,6 +38,14 @@ class ConfigurationError(LimelightError, ValueError):
 
 class UnknownTask(ConfigurationError):
     """A message asks for a task that this queue's registry does not hold."""
+
+
+class UnknownQueue(LimelightError):
+    """No queue of that name has announced itself in this Redis; the message names those that have."""
+
+
+class TaskNotFound(LimelightError):
+    """A queue holds nothing of a task, or not in the state that was asked for; the message says what to look at."""
 
 
 class CannotCarry(LimelightError, TypeError):

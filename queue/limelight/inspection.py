@@ -14,7 +14,7 @@ import msgspec
 import redis
 
 from .errors import RedisRefused, RedisUnavailable
-from .keys import REGISTRY, QueueKeys
+from .keys import REGISTRY, QueueKeys, is_queue_name
 
 DEFAULT_HEARTBEAT_SECONDS: Final = 10.0
 """How often a consumer is taken to renew when its heartbeat does not say."""
@@ -129,7 +129,7 @@ _heartbeat: Final = msgspec.json.Decoder(_Heartbeat).decode
 
 
 def queue_names(client: redis.Redis) -> list[str]:
-    """The queues that ever announced themselves, sorted.
+    """The queues that ever announced themselves, sorted. What else is in the registry is passed over.
 
     Args:
         client: A redis-py client that does not decode responses.
@@ -140,7 +140,8 @@ def queue_names(client: redis.Redis) -> list[str]:
     """
     pipeline = client.pipeline(transaction=False)
     pipeline.execute_command("ZRANGE", REGISTRY, 0, -1)
-    return sorted(name.decode("utf-8", "replace") for name in _run(pipeline)[0])
+    names = (name.decode("utf-8", "replace") for name in _run(pipeline)[0])
+    return sorted(name for name in names if is_queue_name(name))
 
 
 def server_view(client: redis.Redis) -> ServerView:

@@ -20,9 +20,14 @@ _QUEUE_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 def checked_queue_name(name: str) -> str:
     """Return the name, or raise ConfigurationError: 1 to 100 of ``A-Za-z0-9._-``, nothing else."""
-    if not isinstance(name, str) or not _QUEUE_NAME.fullmatch(name):
+    if not isinstance(name, str) or not is_queue_name(name):
         raise ConfigurationError(f"queue name {name!r} cannot be used: take 1 to 100 of A-Z a-z 0-9 . _ -")
     return name
+
+
+def is_queue_name(name: str) -> bool:
+    """Whether a queue can have this name."""
+    return _QUEUE_NAME.fullmatch(name) is not None
 
 
 @dataclass(frozen=True, slots=True)
