@@ -437,6 +437,14 @@ def test_nothing_from_redis_steers_a_terminal(
         assert "[red]" in done.out or args == ["ls"] or done.code, "markup is text"
 
 
+def test_an_error_that_quotes_redis_steers_no_terminal(queue: RedisQueue, run: Command) -> None:
+    ids = [f"3f2a{HOSTILE}{digit}" for digit in range(2)]
+    queue.storage.address.client().zadd(queue.keys["dead"], dict.fromkeys(ids, 1))
+    done = run("dead", "show", "mail", "3f2a", terminal=True)
+    assert "begins 2 ids" in done.err
+    assert all(line.isprintable() for line in done.err.splitlines())
+
+
 def test_a_hostile_queue_name_is_shown_as_text_and_cannot_be_opened(queue: RedisQueue, run: Command) -> None:
     queue.storage.address.client().zadd("limelight:queues", {HOSTILE: 1})
     unknown = run("show", "mial")
