@@ -91,7 +91,7 @@ def cancel(name: str, ids: tuple[str, ...], yes: bool, url: str, color: bool, as
 @queue_argument
 @common
 def pause(name: str, url: str, color: bool, as_json: bool) -> None:
-    """Have the workers of a queue begin nothing new, in all consumers.
+    """Have all workers of a queue begin nothing new.
 
     What runs goes on to its end. Tasks may still be enqueued; they wait.
     """

@@ -13,7 +13,7 @@ from limelight.lifecycle import State
 from limelight.task_queue import RedisQueue
 
 from .opening import full_id, open_queue
-from .options import SETTINGS, common, queue_argument, yes_option
+from .options import SETTINGS, InOrder, common, queue_argument, yes_option
 from .output import Output
 from .pages import LETTERS, letter_page, letter_record, letter_row
 from .work import confirm, worked_off
@@ -22,9 +22,9 @@ task_option = click.option("--task", metavar="NAME", help="Only this task.")
 all_option = click.option("--all", "everything", is_flag=True, help="All of them.")
 
 
-@click.group(context_settings=SETTINGS)
+@click.group(cls=InOrder, context_settings=SETTINGS)
 def dead() -> None:
-    """Look at the tasks that failed for good, run them again, or throw them away.
+    """Tasks that failed for good: why, once more, or away.
 
     A dead letter stays until one of these commands takes it, or the queue has more of them than it keeps (10,000, see
     max_dead of RedisQueue). ID may be the first digits of one, 4 at least.
@@ -41,7 +41,13 @@ def dead() -> None:
 @dead.command("ls")
 @queue_argument
 @click.option(
-    "-n", "--limit", type=click.IntRange(1), default=20, show_default=True, help="How many at most."
+    "-n",
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    default=20,
+    show_default=True,
+    help="How many at most.",
 )
 @click.option(
     "--after", default="", metavar="CURSOR", help="Go on after this one; the end of a list names it."
@@ -99,9 +105,9 @@ def requeue(
     color: bool,
     as_json: bool,
 ) -> None:
-    """Run dead letters again, with all their retries, as if they had just come.
+    """Run dead letters again, as if they had just come.
 
-    Unreadable ones stay. What dies while the command runs is left alone.
+    They have all their retries. Unreadable ones stay. What dies while the command runs is left alone.
     """
     _check_choice(ids, everything, task)
     output, queue = Output(as_json=as_json, color=color), open_queue(name, url)

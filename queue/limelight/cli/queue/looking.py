@@ -43,16 +43,17 @@ _UNREADABLE: Final = Arguments(hidden="its record is unreadable")
 @click.option("-w", "--watch", is_flag=True, help="Look again every 2 seconds, until Ctrl-C.")
 @common
 def list_queues(sort: str, watch: bool, url: str, color: bool, as_json: bool) -> None:
-    """List all queues: how much waits, since when, who works, what is dead.
+    """List all queues: depth, age, workers, dead letters.
+
+    For machines: limelight queue ls --json | jq 'select(.dead > 0)'
 
     \b
-    READY  tasks that could run now    OLDEST  for how long the oldest of them waits
-    RUN    running tasks / workers     SCHED   tasks that wait for their time
-
-    \b
-    Examples:
-    limelight queue ls --watch
-    limelight queue ls --json | jq 'select(.dead > 0)'
+    READY   tasks that could run now
+    OLDEST  for how long the oldest of them has waited
+    RUN     running tasks, of so many workers
+    SCHED   tasks that wait for their time
+    DEAD    tasks that failed for good
+    STATE   idle, running, busy, late (over a minute), paused, no consumer
     """  # noqa: D301 - \b keeps the lines apart
     output, address = Output(as_json=as_json, color=color), Address(url, {})
     if watch and not output.live:
@@ -131,6 +132,7 @@ def _arguments(queue: RedisQueue, stored: Stored) -> Arguments:
     "-n",
     "--limit",
     type=click.IntRange(1, 1_000),
+    metavar="N",
     default=10,
     show_default=True,
     help="How many at most.",
@@ -138,7 +140,7 @@ def _arguments(queue: RedisQueue, stored: Stored) -> Arguments:
 @click.option("--scheduled", is_flag=True, help="What waits for its time, not what could run now.")
 @common
 def peek(name: str, limit: int, scheduled: bool, url: str, color: bool, as_json: bool) -> None:
-    """Show what waits, in the order in which it will run, and what it would call.
+    """Show what runs next, and what it would call.
 
     Arguments that an application signed are not shown. What a worker holds already is not among these.
     """

@@ -18,9 +18,22 @@ yes_option = click.option(
 )
 
 
+_HELP: Final = click.rich_config(
+    help_config={"options_table_column_types": ["opt_long", "opt_short", "metavar", "help"]}
+)
+
+
+class InOrder(click.RichGroup):
+    """A group that lists its commands in the order in which they were added: that of use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Their names."""
+        return list(self.commands)
+
+
 def common(command: _Command) -> _Command:
     """Add which Redis, and how to print."""
     json_option = click.option(
         "--json", "as_json", is_flag=True, help="One JSON object per line, for machines."
     )
-    return json_option(color_option(url_option(command)))
+    return _HELP(json_option(color_option(url_option(command))))
