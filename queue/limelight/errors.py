@@ -6,6 +6,7 @@
     ├── ConfigurationError          a setting, a declaration or a name is wrong (also a ValueError)
     │   └── UnknownTask             a message asks for a task that is not registered
     ├── UnknownQueue                no queue of that name has announced itself
+    ├── TaskNotFound                a queue holds nothing of a task, or not where it is looked for
     ├── CannotCarry                 a value does not fit the wire format (also a TypeError)
     ├── UndecodableMessage          bytes on the queue are not a message of ours
     ├── RedisError
@@ -44,6 +45,10 @@ class UnknownTask(ConfigurationError):
 
 class UnknownQueue(LimelightError):
     """No queue of that name has announced itself in this Redis; the message names those that have."""
+
+
+class TaskNotFound(LimelightError):
+    """A queue holds nothing of a task, or not in the state that was asked for; the message says what to look at."""
 
 
 class CannotCarry(LimelightError, TypeError):

@@ -30,8 +30,11 @@ class State(StrEnum):
 NEXT: Final[Mapping[tuple[State, str], State]] = {
     (State.DELAYED, "schedule"): State.SCHEDULED,
     (State.DELAYED, "schedule late"): State.READY,
+    (State.DELAYED, "cancel"): State.GONE,
     (State.SCHEDULED, "promote"): State.READY,
+    (State.SCHEDULED, "cancel"): State.GONE,
     (State.READY, "reserve"): State.RESERVED,
+    (State.READY, "cancel"): State.GONE,
     (State.RESERVED, "start"): State.RUNNING,
     (State.RESERVED, "revoked at start"): State.GONE,
     (State.RESERVED, "expired at start"): State.GONE,
@@ -45,6 +48,8 @@ NEXT: Final[Mapping[tuple[State, str], State]] = {
     (State.RUNNING, "back"): State.READY,
     (State.RUNNING, "reap"): State.READY,
     (State.RUNNING, "reap past the limit"): State.DEAD,
+    (State.DEAD, "requeue"): State.READY,
+    (State.DEAD, "purge"): State.GONE,
 }
 
 

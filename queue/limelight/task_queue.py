@@ -14,6 +14,7 @@ from typing import Any, Final, Generic, ParamSpec, TypeVar, overload
 from uuid import UUID
 
 from . import canvas, wire
+from .administration import Administered, checked_max_dead
 from .canvas import Placed, Plan, Work, chord, group
 from .catch_up import CatchUp, policy
 from .emitter import RedisEventEmitter, Speaker, service_of
@@ -214,7 +215,7 @@ class TaskWrapper(Generic[P, R]):
         return self.queue.registry.remove(self.options.name)
 
 
-class RedisQueue:
+class RedisQueue(Administered):
     """A queue in Redis.
 
     Args:
@@ -227,6 +228,7 @@ class RedisQueue:
         serializer: `wire.MessagePack` (default) or `wire.SignedPickle`.
         service_name: ``service.name`` in traces, unless ``OTEL_SERVICE_NAME`` is set; else the queue's name.
         max_redeliveries: How many lost workers a task may survive before it is a dead letter.
+        max_dead: How many dead letters are kept; beyond it consumers purge the oldest. None keeps all.
         patience: Seconds that an enqueue may wait for a Redis that cannot be reached; 0 fails at once.
         redis_options: Passed to redis-py's connections: ``host``, ``port``, ``db``, ``password``, ``ssl_…``.
 
@@ -248,6 +250,7 @@ class RedisQueue:
         serializer: wire.Serializer | None = None,
         service_name: str | None = None,
         max_redeliveries: int = 3,
+        max_dead: int | None = 10_000,
         patience: float = 0.0,
         **redis_options: Any,
     ) -> None:
@@ -257,12 +260,13 @@ class RedisQueue:
         self.result_ttl_ms = max(1, round(as_seconds(result_ttl) * 1000))
         self.serializer = serializer or wire.MessagePack()
         self.max_redeliveries = max_redeliveries
+        self.max_dead = checked_max_dead(max_dead)
         self.registry = Registry(name)
         self._service = service_of(os.environ, service_name or name)
         self._speaker: Speaker | None = None
         if not url and not redis_options.keys() & {"host", "path", "connection_class"}:
             url = os.environ.get("LIMELIGHT_REDIS_URL") or "redis://localhost:6379/0"
-        self.storage = RedisStorage(
+        self.storage: RedisStorage = RedisStorage(
             Address(url, redis_options),
             self.keys,
             emitter=emitter if events else None,

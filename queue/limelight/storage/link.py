@@ -37,7 +37,7 @@ class Call:
     """One script call: the script, its KEYS and its ARGV."""
 
     script: Script
-    keys: Sequence[str]
+    keys: Sequence[str | bytes]
     args: Sequence[str | bytes | int | float]
 
 
