@@ -78,6 +78,7 @@ def limelight() -> None:
     Run tasks:    limelight consumer app.tasks:queue
     Watch them:   limelight events tail
     Metrics:      limelight exporter
+    In trouble:   limelight doctor
     """  # noqa: D301 - \b keeps the lines apart
 
 
