@@ -94,6 +94,7 @@ def needs(role: Role, keys: QueueKeys, db: int) -> Iterator[Need]:
         yield Need((command, *((touches,) if touches else ()), *_REST.get(command, ())), touches)
     yield Need(("TIME",))
     yield Need(("SCRIPT", "LOAD", "return 1"))
+    yield Need(("EVAL", "return 1", "0"))
     yield Need(("EVALSHA", "0" * 40, "0"))
     for key in _declared(role, keys):
         yield Need(("EVALSHA", "0" * 40, "1", key), key)
