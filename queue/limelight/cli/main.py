@@ -82,6 +82,7 @@ def limelight() -> None:
     See queues:   limelight queue ls
     Watch them:   limelight events tail
     Metrics:      limelight exporter
+    In trouble:   limelight doctor
     """  # noqa: D301 - \b keeps the lines apart
 
 
