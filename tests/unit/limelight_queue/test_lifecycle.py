@@ -104,3 +104,12 @@ def test_every_state_can_be_left_and_reaches_an_end() -> None:
         reached |= {state for state, after in ways.items() if after & reached}
     assert reached == set(State)
     assert not ways[State.GONE]
+
+
+def test_a_dead_letter_moves_only_when_an_operator_says_so() -> None:
+    assert {way for before, way in NEXT if before is State.DEAD} == {"requeue", "purge"}
+
+
+def test_only_what_no_worker_holds_can_be_canceled() -> None:
+    canceled = {before for before, way in NEXT if way == "cancel"}
+    assert canceled == {State.READY, State.DELAYED, State.SCHEDULED}
