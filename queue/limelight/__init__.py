@@ -3,6 +3,7 @@
 from importlib.metadata import version
 
 from .crontab import Crontab, crontab
+from .deadline import check_timeout, time_remaining
 from .emitter import RedisEventEmitter
 from .errors import (
     CancelExecution,
@@ -15,6 +16,7 @@ from .errors import (
     ResultTimeout,
     RetryTask,
     TaskException,
+    TaskTimeout,
     UndecodableMessage,
     UnknownTask,
 )
@@ -44,8 +46,11 @@ __all__ = [
     "SignedPickle",
     "Task",
     "TaskException",
+    "TaskTimeout",
     "TaskWrapper",
     "UndecodableMessage",
     "UnknownTask",
+    "check_timeout",
     "crontab",
+    "time_remaining",
 ]

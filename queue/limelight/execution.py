@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 import traceback as tb
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any, Final
 
 from . import wire
+from .deadline import limited
 from .emitter import failure, fragment
-from .errors import CancelExecution, CannotCarry, RetryTask, UndecodableMessage
-from .lifecycle import AskedRetry, Canceled, Interrupted, Outcome, Raised, ResultRefused, Returned
+from .errors import CancelExecution, CannotCarry, RetryTask, TaskTimeout, UndecodableMessage
+from .lifecycle import AskedRetry, Canceled, Interrupted, Outcome, Raised, ResultRefused, Returned, TimedOut
 from .task import Registered, as_seconds, as_timestamp
 from .tracecontext import TraceContext, current_run
 
@@ -67,14 +70,39 @@ class Stopwatch:
         return {"duration": round(duration, 6), "span_start": str(self.wall_ns), "span_end": str(end_ns)}
 
 
+Call = Callable[[], Any]
+Stage = Callable[[Call, float | None], Any]
+"""How a worker runs a task's code: the call, and after how many seconds it is to be stopped (None: never)."""
+
+
+def plainly(call: Call, _seconds: float | None) -> Any:
+    """The stage that stops nothing."""
+    return call()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """On which terms a task is run.
+
+    Attributes:
+        context: The trace context of this run; current while the task's code runs.
+        timeout: Seconds after which it is to be stopped; None: never.
+        keep_result: Whether the return value is to be encoded.
+        watch: When the run began.
+    """
+
+    context: TraceContext
+    timeout: float | None
+    keep_result: bool
+    watch: Stopwatch
+
+
 def execute(
     registered: Registered,
     message: wire.Message,
     serializer: wire.Serializer,
-    *,
-    context: TraceContext,
-    keep_result: bool,
-    watch: Stopwatch | None = None,
+    terms: Terms,
+    stage: Stage = plainly,
 ) -> Report:
     """Run a task and say how it went; no exception of the task gets out, KeyboardInterrupt and exits included.
 
@@ -82,28 +110,60 @@ def execute(
         registered: What to run.
         message: The call.
         serializer: Of the queue.
-        context: The trace context of this run; current while the task's code runs.
-        keep_result: Whether the return value is to be encoded.
-        watch: When it began; by default now.
+        terms: When, in which trace, for how long.
+        stage: Runs the code; an awaitable that it returns in place of a value is its own to await.
     """
-    watch = watch or Stopwatch.started()
     try:
         args, kwargs = wire.decode_arguments(message, serializer)
     except UndecodableMessage as error:
-        return _failed(error, watch, final=True)
-    token = current_run.set(context)
+        return _failed(error, terms.watch, final=True)
+    func = registered.func
+    token = current_run.set(terms.context)
     try:
-        value = registered.func(*args, **kwargs)
+        with _time_limit(terms.timeout):
+            value = stage(lambda: func(*args, **kwargs), terms.timeout)
     except BaseException as error:
-        return _raised(error, watch)
+        return _raised(error, terms)
     finally:
         current_run.reset(token)
-    return _returned(value, serializer, watch, keep_result=keep_result)
+    return _returned(value, serializer, terms)
 
 
-def _raised(error: BaseException, watch: Stopwatch) -> Report:
-    """What a task asks for by raising; one that asks for nonsense has failed."""
+async def execute_async(
+    registered: Registered,
+    message: wire.Message,
+    serializer: wire.Serializer,
+    terms: Terms,
+    stage: Callable[[Callable[[], Awaitable[Any]], float | None], Awaitable[Any]],
+) -> Report:
+    """As `execute`, for a task whose code is awaited in the running event loop."""
     try:
+        args, kwargs = wire.decode_arguments(message, serializer)
+    except UndecodableMessage as error:
+        return _failed(error, terms.watch, final=True)
+    func = registered.func
+    current_run.set(terms.context)  # an asyncio task has a context of its own
+    try:
+        with _time_limit(terms.timeout):
+            value = await stage(lambda: func(*args, **kwargs), terms.timeout)
+    except BaseException as error:
+        return _raised(error, terms)
+    return _returned(value, serializer, terms)
+
+
+def _time_limit(seconds: float | None) -> AbstractContextManager[None]:
+    return _NO_LIMIT if seconds is None else limited(seconds)
+
+
+_NO_LIMIT: Final = nullcontext()
+
+
+def _raised(error: BaseException, terms: Terms) -> Report:
+    """What a task asks for by raising; one that asks for nonsense has failed."""
+    watch = terms.watch
+    try:
+        if isinstance(error, TaskTimeout):
+            return timed_out(watch, terms.timeout, _traceback(error))
         if isinstance(error, RetryTask):
             return Report(AskedRetry(_asked_delay(error)), watch.keys())
         if isinstance(error, CancelExecution):
@@ -111,6 +171,14 @@ def _raised(error: BaseException, watch: Stopwatch) -> Report:
     except Exception as fault:
         return _failed(fault, watch, final=False)
     return _failed(error, watch, final=False)
+
+
+def timed_out(watch: Stopwatch, timeout: float | None, traceback: str) -> Report:
+    """The report of a run that was stopped, or given up, because its time was over."""
+    error = (
+        TaskTimeout() if timeout is None else TaskTimeout(f"it ran longer than its timeout of {timeout:g} s")
+    )
+    return Report(TimedOut(), watch.keys() | failure(error, traceback))
 
 
 def unreadable(error: UndecodableMessage) -> Report:
@@ -151,9 +219,9 @@ def _failed(error: BaseException, watch: Stopwatch, *, final: bool) -> Report:
     return Report(Raised(final=final), watch.keys() | failure(error, _traceback(error)))
 
 
-def _returned(value: Any, serializer: wire.Serializer, watch: Stopwatch, *, keep_result: bool) -> Report:
-    keys = watch.keys()
-    if not keep_result:
+def _returned(value: Any, serializer: wire.Serializer, terms: Terms) -> Report:
+    keys = terms.watch.keys()
+    if not terms.keep_result:
         return Report(Returned(), keys)
     try:
         result = _encoded(lambda: wire.encode_result(value, serializer))
@@ -173,7 +241,16 @@ def _encoded(encode: Callable[[], bytes]) -> bytes:
 
 
 def _traceback(error: BaseException) -> str:
-    """The traceback as the user wrote the code: without our own frame around it."""
-    own = error.__traceback__
-    shown = own.tb_next if own is not None and own.tb_next is not None else own
-    return "".join(tb.format_exception(type(error), error, shown))
+    """The traceback as the user wrote the code: without the frames that led to it."""
+    shown = error.__traceback__
+    while shown is not None and _is_ours(shown):
+        shown = shown.tb_next
+    return "".join(tb.format_exception(type(error), error, shown or error.__traceback__))
+
+
+def _is_ours(shown: TracebackType) -> bool:
+    module = shown.tb_frame.f_globals.get("__name__", "")
+    return module.partition(".")[0] in _OURS
+
+
+_OURS: Final = frozenset({"limelight", "asyncio", "concurrent"})

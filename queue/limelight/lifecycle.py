@@ -70,6 +70,11 @@ class Raised:
 
 
 @dataclass(frozen=True, slots=True)
+class TimedOut:
+    """The run took longer than its task may."""
+
+
+@dataclass(frozen=True, slots=True)
 class ResultRefused:
     """The function returned, but its result cannot be stored."""
 
@@ -93,7 +98,7 @@ class Interrupted:
     """The worker was told to stop before the run ended."""
 
 
-Outcome = Returned | Raised | ResultRefused | AskedRetry | Canceled | Interrupted
+Outcome = Returned | Raised | TimedOut | ResultRefused | AskedRetry | Canceled | Interrupted
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +162,16 @@ def settle(outcome: Outcome, retries: Retries) -> Decision:
             )
         case Canceled():
             return Decision(events.EVENT_CANCELED, "canceled", Fate.END, end="canceled")
-        case Raised(final=False) if retries.left > 0:
+        case Raised(final=False) | TimedOut() if retries.left > 0:
             return Decision(
-                events.EVENT_ERROR_TASK,
-                "error",
-                Fate.RETRY,
-                delay_seconds=retries.delay_seconds,
-                next_delay_seconds=after,
+                *_failed(outcome), Fate.RETRY, delay_seconds=retries.delay_seconds, next_delay_seconds=after
             )
-        case Raised():
-            return Decision(events.EVENT_ERROR_TASK, "error", Fate.DEAD, end="dead")
+        case Raised() | TimedOut():
+            return Decision(*_failed(outcome), Fate.DEAD, end="dead")
+
+
+def _failed(outcome: Raised | TimedOut) -> tuple[str, str]:
+    """Status and outcome of a run that failed."""
+    if isinstance(outcome, TimedOut):
+        return events.EVENT_TIMEOUT, "timeout"
+    return events.EVENT_ERROR_TASK, "error"

@@ -140,7 +140,7 @@ class Fairness:
     """Looks every few milliseconds whether a task waits, in Redis or on a bench, while a worker idles."""
 
     def __init__(self, queue: RedisQueue, consumer: Consumer) -> None:
-        self.longest = 0.0
+        self.longest, self.looks = 0.0, 0
         self._queue, self._consumer = queue, consumer
         self._client = queue.storage.address.client()
         self._over = threading.Event()
@@ -157,7 +157,7 @@ class Fairness:
     def _watch(self) -> None:
         since: float | None = None
         while not self._over.wait(0.003):
-            now = time.monotonic()
+            now, self.looks = time.monotonic(), self.looks + 1
             if not self._is_unfair():
                 since = None
             else:
@@ -166,7 +166,7 @@ class Fairness:
 
     def _is_unfair(self) -> bool:
         idle = self._consumer._lounge._idle
-        benches = [worker.bench for worker in self._consumer._workers]
+        benches = [seat.bench for seat in self._consumer._crew.seats()]
         local = len(self._consumer._spare) + sum(len(bench._todo) for bench in benches if bench.current)
         return idle > 0 and (local > 0 or self._client.zcard(self._queue.keys["ready"]) > 0)
 
@@ -184,6 +184,7 @@ def test_mixed_loads_stay_fair(queue: RedisQueue) -> None:
             wait_until(lambda: not queue.storage.address.client().hlen(queue.keys["tasks"]), 20)
             took = time.monotonic() - began
     assert took < 1.2, took  # ten of them on eight workers: 0.4 s
+    assert fairness.looks > 10
     assert fairness.longest < 0.1, fairness.longest  # 15 ms to notice, and the noise of a busy machine
     is_accounted_for(queue)
 

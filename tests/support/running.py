@@ -2,11 +2,13 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from limelight import RedisQueue
+from limelight import RedisQueue, TaskWrapper
 from limelight.consumer import Consumer
+from limelight.task import Registered, TaskOptions
 
 
 @contextlib.contextmanager
@@ -62,3 +64,19 @@ def is_accounted_for(queue: RedisQueue) -> None:
     ended = [event["id"] for event in events if "end" in event]
     assert len(set(ended)) == len(ended), "a task ended twice"
     assert len(enqueued) == len(ended) + len(records - indexes["dead"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimedOptions(TaskOptions):
+    """Options of a task that may not run longer than `timeout` seconds."""
+
+    timeout: float | None = None
+
+
+def timed(
+    queue: RedisQueue, func: Callable[..., Any], timeout: float, **options: Any
+) -> TaskWrapper[..., Any]:
+    """Declare a task with a timeout."""
+    declared = TimedOptions(name=func.__name__, timeout=timeout, **options)
+    queue.registry.add(Registered(declared, func))
+    return TaskWrapper(queue, func, declared)

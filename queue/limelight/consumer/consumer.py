@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 import uuid
+from typing import Final
 
 from limelight.errors import ConfigurationError
 from limelight.task_queue import RedisQueue
 
+from .crew import Crew
 from .errand import Errand
 from .lounge import Lounge
-from .rota import Rota
+from .seat import Seat
 from .spare import Spare
-from .station import Station, start_thread
+from .station import Station
+from .threads import Threads
 from .watchdog import Watchdog
-from .worker import Worker
 
-log = logging.getLogger("limelight.consumer")
+_CHECK_SECONDS: Final = 10.0
 
 
 class Consumer:
@@ -26,6 +27,7 @@ class Consumer:
 
     Attributes:
         id: New at every start.
+        wants_to_stop: Set when it cannot go on well, and had better be stopped and replaced by its supervisor.
 
     Args:
         queue: Whose tasks; they must be declared (imported) before `start`.
@@ -62,6 +64,7 @@ class Consumer:
             raise ConfigurationError("cannot start: " + "; ".join(faults))
         self.queue = queue
         self.id = ""
+        self.wants_to_stop = threading.Event()
         self._count = workers
         self._shutdown_timeout = shutdown_timeout
         self._scheduler_interval = scheduler_interval
@@ -69,9 +72,8 @@ class Consumer:
         self._stopping, self._stopped = threading.Event(), threading.Event()
         self._impatient = threading.Event()
         self._lounge, self._spare = Lounge(), Spare()
-        self._workers: list[Worker] = []
         self._owners: list[str] = []
-        self._threads: list[threading.Thread] = []
+        self._threads = Threads()
 
     def start(self) -> None:
         """Begin to work. Redis may be away: everything waits for it and says so."""
@@ -87,41 +89,49 @@ class Consumer:
             lease_seconds=self._lease_seconds,
             scheduler_interval=self._scheduler_interval,
         )
+        self._crew = Crew(
+            spare=self._spare,
+            lounge=self._lounge,
+            stopping=self._stopping,
+            max_tasks=0,
+            exhausted=self.wants_to_stop.set,
+        )
         self._watchdog = Watchdog(
-            benches=lambda: [worker.bench for worker in self._workers],
+            seats=self._crew.seats,
             spare=self._spare,
             couriers={self.queue: self._station.courier},
             lounge=self._lounge,
             stopping=self._stopping,
             stopped=self._stopped,
+            replace=self._crew.replace,
+            check=self._check,
+            check_seconds=_CHECK_SECONDS,
         )
-        self._workers = [self._worker(number) for number in range(1, self._count + 1)]
-        self._station.greet()
-        for name, run in self._station.services().items():
-            start_thread(name, run)
-        start_thread("watchdog", self._watchdog.run)
-        self._threads = [start_thread(worker.name, worker.run) for worker in self._workers]
+        self._station.start()
+        self._threads.start("watchdog", self._watchdog.run)
+        self._crew.start([self._seat(number) for number in range(1, self._count + 1)])
 
-    def _worker(self, number: int) -> Worker:
+    def _seat(self, number: int) -> Seat:
         name = f"worker-{number}"
         errand = Errand(
             self._station.trips, owner=f"{self.id}:{number}", worker=name, stopping=self._stopping
         )
         self._owners.append(errand.owner)
-        return Worker(
-            name,
-            errands=[errand],
-            rota=Rota({errand: 1}),
-            spare=self._spare,
-            lounge=self._lounge,
-            watchdog=self._watchdog,
-            stopping=self._stopping,
-        )
+        return Seat(name, [errand], [1], self._watchdog.expect)
+
+    def _check(self) -> None:
+        self._crew.check()
+        self._station.check()
 
     @property
     def running(self) -> int:
         """How many tasks were begun and are not settled yet."""
         return sum(job.watch is not None for job in self._station.trips.holdings.all())
+
+    @property
+    def abandoned(self) -> int:
+        """How many threads are stuck in tasks that would not stop when their time was over."""
+        return self._crew.abandoned
 
     def stop(self, *, graceful: bool = True) -> bool:
         """Stop: nothing new begins, running tasks may end, what does not is handed back as interrupted.
@@ -138,10 +148,8 @@ class Consumer:
         self._lounge.close()
         self._watchdog.expect(0.0)
         deadline = time.monotonic() + self._shutdown_timeout
-        for thread in self._threads:
-            while thread.is_alive() and not self._impatient.is_set() and time.monotonic() < deadline:
-                self._station.end_waits()
-                thread.join(min(0.1, max(0.0, deadline - time.monotonic())))
+        self._station.end_waits()
+        self._crew.join(deadline, self._impatient)
         left = self._station.hand_back()
         self._stopped.set()
         self._station.courier.wake()

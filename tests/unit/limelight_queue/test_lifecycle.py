@@ -16,6 +16,7 @@ from limelight.lifecycle import (
     Retries,
     Returned,
     State,
+    TimedOut,
     settle,
 )
 
@@ -31,6 +32,7 @@ OUTCOMES: list[Outcome] = [
     Canceled(),
     Canceled(retry=True),
     Interrupted(),
+    TimedOut(),
 ]
 
 
@@ -42,6 +44,8 @@ OUTCOMES: list[Outcome] = [
         (Raised(), LEFT, Decision("error-task", "error", Fate.RETRY, "", 10, 20)),
         (Raised(), NONE_LEFT, Decision("error-task", "error", Fate.DEAD, "dead")),
         (Raised(final=True), LEFT, Decision("error-task", "error", Fate.DEAD, "dead")),
+        (TimedOut(), LEFT, Decision("timeout", "timeout", Fate.RETRY, "", 10, 20)),
+        (TimedOut(), NONE_LEFT, Decision("timeout", "timeout", Fate.DEAD, "dead")),
         (AskedRetry(), NONE_LEFT, Decision("retrying", "retry", Fate.RETRY, "", 10, 10)),
         (AskedRetry(3), LEFT, Decision("retrying", "retry", Fate.RETRY, "", 3, 10)),
         (Canceled(), LEFT, Decision("canceled", "canceled", Fate.END, "canceled")),
