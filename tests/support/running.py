@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from limelight.task import Registered, TaskOptions
 
 
 @contextlib.contextmanager
-def consuming(queue: RedisQueue, **options: Any) -> Iterator[Consumer]:
+def consuming(queue: RedisQueue | Sequence[RedisQueue], **options: Any) -> Iterator[Consumer]:
     """A consumer in this process; stopped at the end, also when the test fails."""
     consumer = Consumer(queue, **{"workers": 2, "lease_seconds": 3, "shutdown_timeout": 5, **options})
     consumer.start()

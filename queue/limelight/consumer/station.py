@@ -20,6 +20,7 @@ from .courier import Courier
 from .doorman import Doorman
 from .heartbeat import Heartbeat
 from .lounge import Lounge
+from .plan import Plan
 from .reaper import Reaper
 from .reporter import Reporter
 from .scheduler import Scheduler
@@ -41,53 +42,53 @@ class Station:
 
     Args:
         queue: Which.
-        consumer: Id of the consumer.
-        workers: How many tasks it can run at once.
+        plan: How the consumer works.
+        consumer: Its id.
         lounge: Where its idle workers are.
         stopping: Set when nothing new may begin.
         stopped: Set when nothing runs any more.
-        lease_seconds: How long a task is ours without renewal.
-        scheduler_interval: Longest time in seconds between two looks at the schedule.
     """
 
     def __init__(
         self,
         queue: RedisQueue,
+        plan: Plan,
         *,
         consumer: str,
-        workers: int,
         lounge: Lounge,
         stopping: threading.Event,
         stopped: threading.Event,
-        lease_seconds: float,
-        scheduler_interval: float,
     ) -> None:
         self.queue = queue
         self._threads, self._doors = Threads(), Threads()
         self._consumer = consumer
-        self._workers = workers
+        self._workers = plan.workers
         self._reporter = Reporter(queue.storage)
         self._scheduler = Scheduler(
-            queue, reporter=self._reporter, stopping=stopping, interval_seconds=scheduler_interval
+            queue,
+            reporter=self._reporter,
+            stopping=stopping,
+            interval_seconds=plan.scheduler_interval,
+            periodic=plan.periodic,
         )
         self.trips = Trips(
             queue,
             reporter=self._reporter,
             on_scheduled=self._scheduler.nudge,
-            lease_seconds=lease_seconds,
+            lease_seconds=plan.lease_seconds,
         )
         self.courier = Courier(self.trips, stopped=stopped)
         self._doorman = Doorman(self.trips, lounge=lounge, stopping=stopping)
-        self._reaper = Reaper(queue, stopping=stopping, lease_seconds=lease_seconds)
+        self._reaper = Reaper(queue, stopping=stopping, lease_seconds=plan.lease_seconds)
         self._heartbeat = Heartbeat(
             queue,
             consumer=consumer,
             about=self._about(),
-            workers=workers,
+            workers=plan.workers,
             holdings=self.trips.holdings,
             reporter=self._reporter,
             stopped=stopped,
-            lease_seconds=lease_seconds,
+            lease_seconds=plan.lease_seconds,
         )
 
     def _about(self) -> dict[str, object]:

@@ -23,6 +23,7 @@ from .workbench import RELIEVED_AFTER_SECONDS
 log = logging.getLogger("limelight.consumer")
 
 _LOOK_AROUND_SECONDS: Final = 5.0
+_OUTAGE_SECONDS: Final = 0.5
 _AFTER_A_FAULT_SECONDS: Final = 1.0
 
 
@@ -139,7 +140,7 @@ class Worker:
             its = [job for job in done if job.queue is queue]
             if not its and errand is not asked and not (errand.is_owed_an_answer and self._stopping.is_set()):
                 continue
-            if errand.trips.outage.lasts(now):
+            if not errand.trips.outage.may_try(now):
                 self._bench.put_done(its)
                 continue
             self._go(errand, its, errand.trips.pace.count if errand is asked else 0)
@@ -177,6 +178,8 @@ class Worker:
         now = time.monotonic()
         outages = [errand.trips.outage for errand in self._errands.values()]
         pause = min((one.until - now for one in outages if one.lasts(now)), default=_LOOK_AROUND_SECONDS)
+        if any(one.until for one in outages):  # somebody may be trying, and find that it is over
+            pause = min(pause, _OUTAGE_SECONDS)
         if self._stopping.is_set():
             time.sleep(min(pause, 0.2))
         else:
