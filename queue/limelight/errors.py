@@ -21,6 +21,9 @@
     ├── RetryTask                   raised by a task: run me again
     └── CancelExecution             raised by a task: stop here, this is no failure
 
+    TaskTimeout                     raised in a task whose time is over; no Exception, so that `except Exception`
+                                    in a task does not hold it up
+
 A message says what failed, on which object, and what to do next. No message holds a password.
 """
 
@@ -160,3 +163,13 @@ class CancelExecution(LimelightError):
     def __init__(self, msg: str | None = None, retry: bool | None = None) -> None:
         super().__init__(*([] if msg is None else [msg]))
         self.retry = retry
+
+
+class TaskTimeout(BaseException):
+    """Raised in a task whose time is over, to make it stop; catch it to tidy up, then let it go on.
+
+    Like `KeyboardInterrupt` it is no `Exception`: a task that catches all exceptions is to be stopped as well.
+    """
+
+    def __init__(self, msg: str = "the task ran longer than its timeout") -> None:
+        super().__init__(msg)

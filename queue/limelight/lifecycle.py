@@ -76,6 +76,11 @@ class Raised:
 
 
 @dataclass(frozen=True, slots=True)
+class TimedOut:
+    """The run took longer than its task may."""
+
+
+@dataclass(frozen=True, slots=True)
 class ResultRefused:
     """The function returned, but its result cannot be stored."""
 
@@ -121,7 +126,9 @@ class Interrupted:
     """The worker was told to stop before the run ended."""
 
 
-Outcome = Returned | Raised | ResultRefused | AskedRetry | Canceled | Locked | RateLimited | Interrupted
+Outcome = (
+    Returned | Raised | TimedOut | ResultRefused | AskedRetry | Canceled | Locked | RateLimited | Interrupted
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +193,17 @@ def settle(outcome: Outcome, retries: Retries, chance: float = 0.0) -> Decision:
             return _without_its_turn(outcome, retries, chance)
         case Canceled(retry=wanted):
             return _canceled(wanted, retries, chance)
-        case Raised(final=False) if retries.left > 0:
-            return _again(events.EVENT_ERROR_TASK, "error", retries, chance)
-        case Raised():
-            return Decision(events.EVENT_ERROR_TASK, "error", Fate.DEAD, end="dead")
+        case TimedOut():
+            return _failed(events.EVENT_TIMEOUT, "timeout", retries, chance)
+        case Raised(final=final):
+            left = replace(retries, left=0) if final else retries
+            return _failed(events.EVENT_ERROR_TASK, "error", left, chance)
+
+
+def _failed(status: str, outcome: str, retries: Retries, chance: float) -> Decision:
+    if retries.left > 0:
+        return _again(status, outcome, retries, chance)
+    return Decision(status, outcome, Fate.DEAD, end="dead")
 
 
 def _again(status: str, outcome: str, retries: Retries, chance: float, *, granted: bool = False) -> Decision:

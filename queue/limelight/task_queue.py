@@ -323,10 +323,6 @@ class RedisQueue(Administered):
 
         def declare(func: Callable[P, R]) -> TaskWrapper[P, R]:
             function = func.func if isinstance(func, TaskWrapper) else func
-            if inspect.iscoroutinefunction(function):
-                raise ConfigurationError(
-                    f"{function.__qualname__} is async: workers run plain functions only"
-                )
             options = TaskOptions(
                 name=name or function.__name__,
                 retries=tries,

@@ -161,7 +161,14 @@ def all_rules(queue: RedisQueue, *roles: Role) -> list[str]:
     """Exactly what doctor tries for these roles."""
     commands = {command.lower() for role in roles for command in COMMANDS[role]}
     keys = [f"~limelight:{{{queue.name}}}:*", "~limelight:queues"]
-    return [*keys, *(f"+{command}" for command in sorted(commands)), "+time", "+eval", "+evalsha", "+script|load"]
+    return [
+        *keys,
+        *(f"+{command}" for command in sorted(commands)),
+        "+time",
+        "+eval",
+        "+evalsha",
+        "+script|load",
+    ]
 
 
 @pytest.fixture

@@ -3,15 +3,15 @@
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from limelight import RedisQueue
+from limelight import RedisQueue, TaskWrapper
 from limelight.consumer import Consumer
 
 
 @contextlib.contextmanager
-def consuming(queue: RedisQueue, **options: Any) -> Iterator[Consumer]:
+def consuming(queue: RedisQueue | Sequence[RedisQueue], **options: Any) -> Iterator[Consumer]:
     """A consumer in this process; stopped at the end, also when the test fails."""
     consumer = Consumer(queue, **{"workers": 2, "lease_seconds": 3, "shutdown_timeout": 5, **options})
     consumer.start()
@@ -64,3 +64,10 @@ def is_accounted_for(queue: RedisQueue) -> None:
     lives = Counter(enqueued)  # a dead letter that was requeued has more than one
     assert all(count <= lives[task_id] for task_id, count in Counter(ended).items()), "a task ended twice"
     assert len(enqueued) == len(ended) + len(records - indexes["dead"])
+
+
+def timed(
+    queue: RedisQueue, func: Callable[..., Any], timeout: float, **options: Any
+) -> TaskWrapper[..., Any]:
+    """Declare a task with a timeout."""
+    return queue.task(name=func.__name__, timeout=timeout, **options)(func)

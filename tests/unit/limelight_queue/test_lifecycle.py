@@ -18,6 +18,7 @@ from limelight.lifecycle import (
     Retries,
     Returned,
     State,
+    TimedOut,
     settle,
 )
 from limelight.retry import Backoff
@@ -38,6 +39,7 @@ OUTCOMES: list[Outcome] = [
     RateLimited(4, retry=False),
     Canceled(retry=None),
     Interrupted(),
+    TimedOut(),
 ]
 
 
@@ -49,6 +51,8 @@ OUTCOMES: list[Outcome] = [
         (Raised(), LEFT, Decision("error-task", "error", Fate.RETRY, "", 10, 20)),
         (Raised(), NONE_LEFT, Decision("error-task", "error", Fate.DEAD, "dead")),
         (Raised(final=True), LEFT, Decision("error-task", "error", Fate.DEAD, "dead")),
+        (TimedOut(), LEFT, Decision("timeout", "timeout", Fate.RETRY, "", 10, 20)),
+        (TimedOut(), NONE_LEFT, Decision("timeout", "timeout", Fate.DEAD, "dead")),
         (AskedRetry(), NONE_LEFT, Decision("retrying", "retry", Fate.RETRY, "", 10, 20, granted=True)),
         (AskedRetry(3), LEFT, Decision("retrying", "retry", Fate.RETRY, "", 3, 10, granted=True)),
         (Canceled(), LEFT, Decision("canceled", "canceled", Fate.END, "canceled")),
