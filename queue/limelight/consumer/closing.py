@@ -9,7 +9,6 @@ from typing import Any
 
 from limelight import execution
 from limelight.emitter import about_task, failure, fragment
-from limelight.execution import Stopwatch
 from limelight.lifecycle import Decision, Fate, Retries, settle
 from limelight.retry import STEADY, Backoff
 from limelight.storage.base import Burial, Handed, Settlement
@@ -52,7 +51,7 @@ def hand_back(jobs: Iterable[Job]) -> None:
     """Have jobs that are not done settled as interrupted: they go back to the queue, the attempt not counted."""
     for job in jobs:
         if job.settlement is None:
-            report = execution.interrupted(job.watch or Stopwatch.started())
+            report = execution.interrupted(job.watch)
             job.settlement = settlement(job.handed, report)
 
 
