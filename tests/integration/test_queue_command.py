@@ -301,6 +301,7 @@ def test_revoke_marks_tasks_and_restore_takes_the_mark_away(queue: RedisQueue, r
 def test_dead_letters_are_listed_with_their_reason_the_newest_first(queue: RedisQueue, run: Command) -> None:
     old, new = *buried(queue, 1, "charge"), *buried(queue, 1, "mail")
     blame(queue, new, error_type="app.errors.NoLuck", error_message="as\nplanned")
+    queue.storage.address.client().hdel(queue.keys["dead_reasons"], old)
     done = run("dead", "ls", "mail")
     assert [[row[0], row[1], row[-1]] for row in rows(done)] == [
         [new, "mail", "NoLuck: as planned"],
