@@ -260,24 +260,33 @@ class RedisQueue:
         Raises:
             CannotCarry: An argument does not fit the wire format; the message names it.
             RedisUnavailable: Redis cannot be reached; nothing was enqueued.
-            OutcomeUnknown: The answer never came. Enqueueing the very same task again is safe.
+            OutcomeUnknown: The answer never came, to this try or to one before it. Enqueueing the very same task
+                again is safe.
             RedisRefused: Redis answered with an error; nothing was enqueued.
         """
         parcel = self.parcel(task)
+        repeated = task.receipt is not None
         task.receipt = task.receipt or self.storage.new_receipt("enqueue")  # kept until we know how it went
         try:
             self.storage.enqueue([parcel], task.receipt)
-        except OutcomeUnknown as error:
-            raise OutcomeUnknown(
-                f"task {task.id} ({task.name}) may or may not be on queue {self.name!r}: {error}. "
-                "Enqueueing the same task object again is safe.",
-                task.id,
-            ) from error
-        except (RedisError, ConfigurationError):
+        except RedisError as error:
+            # Whatever this try came to, one before it may have arrived: its number is good for another.
+            if isinstance(error, OutcomeUnknown) or repeated:
+                raise self._unknown(task, error) from error
+            task.receipt = None
+            raise
+        except ConfigurationError:
             task.receipt = None
             raise
         task.receipt = None
         return self.result_handle(task.id)
+
+    def _unknown(self, task: Task, error: RedisError) -> OutcomeUnknown:
+        return OutcomeUnknown(
+            f"task {task.id} ({task.name}) may or may not be on queue {self.name!r}: {error}. "
+            "Enqueueing the same task object again is safe.",
+            task.id,
+        )
 
     def parcel(self, task: Task, periodic: str = "") -> Parcel:
         """Encode a call; raises CannotCarry."""
