@@ -199,7 +199,10 @@ def test_an_enqueue_whose_answer_never_comes_says_so_and_can_be_repeated(
 def test_an_unknown_outcome_stays_unknown_while_redis_is_away_and_can_still_be_repeated(
     redis_url: str, faulty_proxy: FaultyProxy
 ) -> None:
-    queue, direct = RedisQueue("faults", url=faulty_proxy.url, socket_timeout=0.3), RedisQueue("faults", redis_url)
+    queue, direct = (
+        RedisQueue("faults", url=faulty_proxy.url, socket_timeout=0.3),
+        RedisQueue("faults", redis_url),
+    )
     direct.task(name="note")(lambda: 1)
     queue.enqueue(call("note"))
     task = call("note")

@@ -21,7 +21,9 @@ def client(redis_url: str) -> redis.Redis:
 def script(client: redis.Redis, name: str, now_us: int, *args: Any) -> Any:
     text = SCRIPTS[name]
     keys = text.keys(KEYS)
-    return client.eval(text.source.decode(), len(keys), *keys, now_us, "forgetful", "", 1_000_000, "tester", *args)
+    return client.eval(
+        text.source.decode(), len(keys), *keys, now_us, "forgetful", "", 1_000_000, "tester", *args
+    )
 
 
 def reserve(client: redis.Redis, owner: str) -> None:
