@@ -174,7 +174,10 @@ def spans_are_right(
         assert child["trace_id"] == UUID(handle.id).hex
     for handle in handles["flaky"]:
         its = [event for event in runs if event["id"] == handle.id]
-        assert [event["outcome"] for event in its if event["outcome"] != "interrupted"] == ["error", "success"]
+        assert [event["outcome"] for event in its if event["outcome"] != "interrupted"] == [
+            "error",
+            "success",
+        ]
         for before, after in itertools.pairwise(its):
             links = spans[after["trace_id"], after["span_id"]].links
             assert [link.span_id for link in links] == [before["span_id"]]
