@@ -24,6 +24,7 @@ class Job:
         good_until: Monotonic seconds until which the lease is surely ours.
         watch: When its code began, None until then.
         settlement: How it is to be settled, None until it is done.
+        number: Of its process, in the order in which that begins its tasks; 0 where nobody counts.
     """
 
     queue: RedisQueue
@@ -33,6 +34,7 @@ class Job:
     good_until: float
     watch: Stopwatch | None = None
     settlement: Settlement | None = None
+    number: int = 0
 
     @property
     def is_running(self) -> bool:

@@ -7,13 +7,13 @@ import threading
 from typing import Final
 
 from limelight.errors import LimelightError
-from limelight.execution import failure_result
 from limelight.task_queue import RedisQueue
+
+from .closing import lost_result
 
 log = logging.getLogger("limelight.consumer")
 
 _BATCH: Final = 100
-LOST: Final = "limelight.worker_lost"
 
 
 class Reaper:
@@ -63,4 +63,4 @@ class Reaper:
     def _lost_result(self, task_id: str) -> bytes:
         if not self._queue.results:
             return b""
-        return failure_result(LOST, "its worker was lost, and no redelivery remains", None, task_id, 0)
+        return lost_result(task_id, "its worker was lost")
