@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from limelight import execution
 from limelight.emitter import about_task, failure, fragment
@@ -16,6 +16,8 @@ from limelight.storage.base import Burial, Handed, Settlement
 from .holdings import Job
 
 log = logging.getLogger("limelight.consumer")
+
+WORKER_LOST: Final = "limelight.worker_lost"
 
 
 def settlement(
@@ -64,6 +66,11 @@ def burial(handed: Handed, error: Exception) -> Burial:
         fragment({"traceback": keys["traceback"]}),
         _failure_result(handed, keys, "dead"),
     )
+
+
+def lost_result(task_id: str, cause: str) -> bytes:
+    """What is left to read of a task whose worker was lost once too often."""
+    return execution.failure_result(WORKER_LOST, f"{cause}, and no redelivery remains", None, task_id, 0)
 
 
 def _failure_result(handed: Handed, keys: Mapping[str, Any], outcome: str) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from limelight.execution import Stopwatch
+from limelight.retry import STEADY, Backoff
 from limelight.storage.base import Handed, Settlement
 from limelight.task import Registered
 from limelight.task_queue import RedisQueue
@@ -24,6 +25,9 @@ class Job:
         good_until: Monotonic seconds until which the lease is surely ours.
         watch: When its code began, None until then.
         settlement: How it is to be settled, None until it is done.
+        timeout: Seconds that it may run, None for as many as it likes; known once its message is read.
+        backoff: How the delays of its retries grow and spread; likewise.
+        number: Of its process, in the order in which that begins its tasks; 0 where nobody counts.
     """
 
     queue: RedisQueue
@@ -33,6 +37,13 @@ class Job:
     good_until: float
     watch: Stopwatch | None = None
     settlement: Settlement | None = None
+    timeout: float | None = None
+    backoff: Backoff = STEADY
+    number: int = 0
+
+    def __post_init__(self) -> None:
+        self.timeout = self.registered.options.timeout
+        self.backoff = self.registered.options.backoff
 
     @property
     def is_running(self) -> bool:
