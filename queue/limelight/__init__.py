@@ -18,6 +18,7 @@ from .errors import (
     UndecodableMessage,
     UnknownTask,
 )
+from .memory_queue import MemoryQueue
 from .results import Result
 from .task import Task
 from .task_queue import RedisHuey, RedisQueue, TaskWrapper
@@ -31,6 +32,7 @@ __all__ = [
     "ConfigurationError",
     "Crontab",
     "LimelightError",
+    "MemoryQueue",
     "MessagePack",
     "OutcomeUnknown",
     "RedisEventEmitter",

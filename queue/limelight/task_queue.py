@@ -12,10 +12,11 @@ from dataclasses import replace
 from typing import Any, Final, Generic, ParamSpec, TypeVar, overload
 from uuid import UUID
 
-from . import wire
+from . import memory, wire
 from .crontab import Schedule, validated
 from .emitter import RedisEventEmitter, Speaker, fragment, service_of
 from .errors import ConfigurationError, OutcomeUnknown, RedisError
+from .immediate import InlineWorker
 from .keys import QueueKeys
 from .results import Result
 from .storage.base import Parcel
@@ -132,11 +133,14 @@ class RedisQueue:
         service_name: ``service.name`` in traces, unless ``OTEL_SERVICE_NAME`` is set; else the queue's name.
         max_redeliveries: How many lost workers a task may survive before it is a dead letter.
         patience: Seconds that an enqueue may wait for a Redis that cannot be reached; 0 fails at once.
+        immediate: Whether tasks run where they are enqueued, at once; see the property.
+        immediate_use_memory: Whether the queue is one in memory while it is immediate.
         redis_options: Passed to redis-py's connections: ``host``, ``port``, ``db``, ``password``, ``ssl_…``.
 
     Attributes:
         name: The queue's name.
-        storage: Iterable of live events; see `RedisStorage`.
+        storage: Iterable of live events; see `RedisStorage`. Another one while the queue is immediate.
+        immediate_use_memory: As given; looked at whenever `immediate` is set.
         registry: The tasks declared in this process.
     """
 
@@ -153,6 +157,8 @@ class RedisQueue:
         service_name: str | None = None,
         max_redeliveries: int = 3,
         patience: float = 0.0,
+        immediate: bool = False,
+        immediate_use_memory: bool = True,
         **redis_options: Any,
     ) -> None:
         self.keys = QueueKeys(name)
@@ -166,16 +172,40 @@ class RedisQueue:
         self._speaker: Speaker | None = None
         if not url and not redis_options.keys() & {"host", "path", "connection_class"}:
             url = os.environ.get("LIMELIGHT_REDIS_URL") or "redis://localhost:6379/0"
-        self.storage = RedisStorage(
-            Address(url, redis_options),
-            self.keys,
+        self._storage_at = functools.partial(
+            RedisStorage,
+            keys=self.keys,
             emitter=emitter if events else None,
             speaker=lambda: self.speaker,
             patience_seconds=patience,
         )
+        self.storage = self._own_storage = self._storage_at(Address(url, redis_options))
+        self._storage_in_memory: RedisStorage | None = None
+        self.immediate_use_memory = immediate_use_memory
+        self.immediate = immediate
 
     def __repr__(self) -> str:
-        return f"RedisQueue({self.name!r} at {self.storage.address.shown})"
+        return f"{type(self).__name__}({self.name!r} at {self.storage.address.shown})"
+
+    @property
+    def immediate(self) -> bool:
+        """Whether tasks run where they are enqueued, at once, in the caller's thread; may be set at any time.
+
+        Each takes the same steps as in a consumer. Retries follow at once; what is to run later is put on the
+        schedule and stays there. The queue is one in memory meanwhile, unless ``immediate_use_memory=False``.
+        """
+        return self._inline is not None
+
+    @immediate.setter
+    def immediate(self, on: bool) -> None:
+        self._inline = InlineWorker(self) if on else None
+        if on and self.immediate_use_memory:
+            self._storage_in_memory = self._storage_in_memory or self._storage_at(
+                Address(None, memory.in_memory())
+            )
+            self.storage = self._storage_in_memory
+        else:
+            self.storage = self._own_storage
 
     @property
     def speaker(self) -> Speaker:
@@ -264,6 +294,8 @@ class RedisQueue:
             RedisRefused: Redis answered with an error; nothing was enqueued.
         """
         parcel = self.parcel(task)
+        if self._inline is not None:
+            self._inline.check(task.name)
         task.receipt = task.receipt or self.storage.new_receipt("enqueue")  # kept until we know how it went
         try:
             self.storage.enqueue([parcel], task.receipt)
@@ -277,6 +309,8 @@ class RedisQueue:
             task.receipt = None
             raise
         task.receipt = None
+        if self._inline is not None:
+            self._inline.run([task.id])
         return self.result_handle(task.id)
 
     def parcel(self, task: Task, periodic: str = "") -> Parcel:

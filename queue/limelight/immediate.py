@@ -1,0 +1,125 @@
+"""Running tasks where they are enqueued, through the same transitions as in a consumer.
+
+For tests and scripts: there are no threads, no leases to renew, and nobody waits for what is not due yet.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from . import attempt
+from .errors import RedisRefused, UnknownTask
+from .storage.base import Handed, Reservation, ReserveRequest
+from .storage.redis import RedisStorage
+
+LEASE_SECONDS: Final = 3_600.0
+"""How long a task may run here before a consumer of the same Redis takes it for lost."""
+
+_BATCH: Final = 1_000
+
+
+class Runnable(attempt.Declarations, Protocol):
+    """What is needed of a queue whose tasks are run here."""
+
+    storage: RedisStorage
+    result_ttl_ms: int
+
+
+class InlineWorker:
+    """Runs tasks in the thread that asks for it. Safe for many threads; a task may itself enqueue.
+
+    Args:
+        queue: Whose tasks.
+    """
+
+    def __init__(self, queue: Runnable) -> None:
+        self._queue = queue
+
+    @property
+    def _where(self) -> str:
+        return self._queue.speaker.worker("inline")
+
+    def check(self, name: str) -> None:
+        """Raise UnknownTask, before anything is enqueued, for a task that could not be run here."""
+        self._queue.registry[name]
+
+    def run(self, task_ids: Sequence[str]) -> None:
+        """Run these tasks as often as they are ready; what is to run later is put on the schedule and left there.
+
+        Raises:
+            RedisError: Redis could not be reached, or refused.
+            KeyboardInterrupt: It came while a task ran; the task has failed by it.
+        """
+        storage = self._queue.storage
+        for task_id in task_ids:
+            while (lease := storage.take(task_id, lease_seconds=LEASE_SECONDS)) is not None:
+                (handed,) = storage.start([lease], lease_seconds=LEASE_SECONDS, where=self._where)
+                if handed is not None:
+                    self._run(handed)
+        self.schedule()
+
+    def drain(self) -> int:
+        """Run whatever is ready, and what becomes ready by it, until nothing is; returns how many runs that were.
+
+        Raises as `run`.
+        """
+        owner, number, runs, busy = uuid.uuid4().hex, 0, 0, True
+        try:
+            while busy:
+                number += 1
+                reservation = self._reserve(owner, number)
+                if reservation.delayed:
+                    self.schedule()
+                runs += sum(self._handle(handed) for handed in reservation.tasks)
+                busy = bool(reservation.tasks or reservation.ready or reservation.delayed)
+        finally:
+            self._queue.storage.leave(owner, [owner])
+        return runs
+
+    def schedule(self) -> None:
+        """Put what was enqueued for later on the schedule, as a worker does."""
+        while self._queue.storage.schedule_delayed(_BATCH, self._where) == _BATCH:
+            pass
+
+    def promote(self) -> None:
+        """Make ready what is due, as a scheduler does."""
+        while self._queue.storage.promote(_BATCH, self._queue.speaker.where)[0] == _BATCH:
+            pass
+
+    def _reserve(self, owner: str, number: int) -> Reservation:
+        names = list(self._queue.registry)
+        request = ReserveRequest(owner, number, count=1, lease_seconds=LEASE_SECONDS, names=names)
+        _, reserved = self._queue.storage.settle_and_reserve(
+            [], request, where=self._where, result_ttl_ms=self._queue.result_ttl_ms
+        )
+        if isinstance(reserved, RedisRefused):
+            raise reserved
+        assert reserved is not None  # noqa: S101 - it was asked for
+        return reserved
+
+    def _handle(self, handed: Handed) -> int:
+        """Run a task that was reserved, or bury it; returns how many runs that were."""
+        if not handed.started:
+            self._bury(handed)
+            return 0
+        self._run(handed)
+        return 1
+
+    def _run(self, handed: Handed) -> None:
+        settlement, report = attempt.attempt(self._queue, handed)
+        ((settled,), _) = self._queue.storage.settle_and_reserve(
+            [settlement], None, where=self._where, result_ttl_ms=self._queue.result_ttl_ms
+        )
+        if isinstance(settled, RedisRefused):
+            raise settled
+        if report.keys.get("error_type") == KeyboardInterrupt.__name__:
+            raise KeyboardInterrupt
+
+    def _bury(self, handed: Handed) -> None:
+        try:
+            self._queue.registry[handed.name]
+        except UnknownTask as error:
+            burial = attempt.burial(handed, error, keep_result=self._queue.results)
+            self._queue.storage.bury(burial, where=self._where, result_ttl_ms=self._queue.result_ttl_ms)
