@@ -52,13 +52,9 @@ class InlineWorker:
             RedisError: Redis could not be reached, or refused.
             KeyboardInterrupt: It came while a task ran; the task has failed by it.
         """
-        storage = self._queue.storage
-        for task_id in task_ids:
-            while (lease := storage.take(task_id, lease_seconds=LEASE_SECONDS)) is not None:
-                (handed,) = storage.start([lease], lease_seconds=LEASE_SECONDS, where=self._where)
-                if handed is not None:
-                    self._run(handed)
-        self.schedule()
+        runs = [self._run_while_ready(task_id) for task_id in task_ids]
+        if not all(runs):
+            self.schedule()
 
     def drain(self) -> int:
         """Run whatever is ready, and what becomes ready by it, until nothing is; returns how many runs that were.
@@ -98,6 +94,15 @@ class InlineWorker:
             raise reserved
         assert reserved is not None  # noqa: S101 - it was asked for
         return reserved
+
+    def _run_while_ready(self, task_id: str) -> int:
+        storage, runs = self._queue.storage, 0
+        while (lease := storage.take(task_id, lease_seconds=LEASE_SECONDS)) is not None:
+            (handed,) = storage.start([lease], lease_seconds=LEASE_SECONDS, where=self._where)
+            runs += 1
+            if handed is not None:
+                self._run(handed)
+        return runs
 
     def _handle(self, handed: Handed) -> int:
         """Run a task that was reserved, or bury it; returns how many runs that were."""

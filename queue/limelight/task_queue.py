@@ -180,8 +180,8 @@ class RedisQueue:
             patience_seconds=patience,
         )
         self.storage = self._own_storage = self._storage_at(Address(url, redis_options))
-        self._storage_in_memory: RedisStorage | None = None
         self.immediate_use_memory = immediate_use_memory
+        self._inline: InlineWorker | None = None
         self.immediate = immediate
 
     def __repr__(self) -> str:
@@ -192,18 +192,18 @@ class RedisQueue:
         """Whether tasks run where they are enqueued, at once, in the caller's thread; may be set at any time.
 
         Each takes the same steps as in a consumer. Retries follow at once; what is to run later is put on the
-        schedule and stays there. The queue is one in memory meanwhile, unless ``immediate_use_memory=False``.
+        schedule and stays there. Unless ``immediate_use_memory=False`` the queue is in memory meanwhile, and empty
+        whenever that is switched on. Handles of results go on reading where their task ran.
         """
         return self._inline is not None
 
     @immediate.setter
     def immediate(self, on: bool) -> None:
+        if on == self.immediate:
+            return
         self._inline = InlineWorker(self) if on else None
         if on and self.immediate_use_memory:
-            self._storage_in_memory = self._storage_in_memory or self._storage_at(
-                Address(None, memory.in_memory())
-            )
-            self.storage = self._storage_in_memory
+            self.storage = self._storage_at(Address(None, memory.in_memory()))
         else:
             self.storage = self._own_storage
 

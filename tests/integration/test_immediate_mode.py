@@ -176,8 +176,10 @@ def test_it_can_be_switched_on_and_off(redis_url: str) -> None:
     with consuming(queue):
         assert waiting.get(blocking=True, timeout=10) == 1
     queue.immediate = True
-    assert queue.result_handle(kept.id).get() == 1
+    assert not told(queue), "it begins empty"
     assert kept.get() == 1
+    queue.immediate = True
+    assert note().get() == 1
 
 
 def test_a_consumer_of_an_immediate_queue_says_that_it_has_nothing_to_do() -> None:
