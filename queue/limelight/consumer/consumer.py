@@ -45,6 +45,11 @@ class Consumer:
         scheduler_interval: float = 1.0,
     ) -> None:
         faults = [
+            *(
+                [f"queue {queue.name!r} is immediate: its tasks run in who enqueues them"]
+                if queue.immediate
+                else []
+            ),
             *([] if workers >= 1 else [f"workers must be 1 or more, not {workers}"]),
             *([] if lease_seconds >= 1 else [f"lease_seconds must be 1 or more, not {lease_seconds}"]),
             *(

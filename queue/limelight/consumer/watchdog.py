@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from limelight import closing
 from limelight.task_queue import RedisQueue
 
-from . import closing
 from .courier import Courier
 from .holdings import Job
 from .lounge import Lounge

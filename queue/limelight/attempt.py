@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import logging
 
-from limelight import execution, wire
-from limelight.errors import RedisError, UndecodableMessage
-from limelight.execution import Report, Stopwatch
-from limelight.retry import STEADY, Backoff
-from limelight.tracecontext import TraceContext
-
-from . import closing
-from .holdings import Job
+from . import closing, execution, wire
+from .errors import RedisError, UndecodableMessage
+from .execution import Report, Stopwatch
+from .job import Job, Q
+from .retry import STEADY, Backoff
+from .tracecontext import TraceContext
 
 log = logging.getLogger("limelight.consumer")
 
 
-def attempt(job: Job) -> float:
+def attempt(job: Job[Q]) -> float:
     """Run a job's code and note how it is to be settled; nothing that the code raises gets out.
 
     Returns:
@@ -35,7 +33,7 @@ def attempt(job: Job) -> float:
     return watch.seconds
 
 
-def _executed(job: Job, watch: Stopwatch, *, keep_result: bool) -> tuple[Report, Backoff]:
+def _executed(job: Job[Q], watch: Stopwatch, *, keep_result: bool) -> tuple[Report, Backoff]:
     handed, serializer = job.handed, job.queue.serializer
     try:
         message = wire.decode_message(handed.body)
@@ -61,6 +59,6 @@ def _executed(job: Job, watch: Stopwatch, *, keep_result: bool) -> tuple[Report,
     return report, message.backoff
 
 
-def _gathered(job: Job) -> list[bytes] | None:
+def _gathered(job: Job[Q]) -> list[bytes] | None:
     """What the members of a group left for this job, None if it gathers nothing."""
     return job.queue.storage.gathered(job.handed.gathers) if job.handed.gathers else None
