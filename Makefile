@@ -35,11 +35,11 @@ format: $(READY) ## Format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(READY) ## Measure the queue and the exporter against what they stand on
+bench: $(READY) ## Measure the queue against its peers, and the exporter (ARGS=--help)
 	@$(BIN)/python bench/run.py $(ARGS)
 
 docs: $(READY) ## Check the documentation's links and generated tables
 	@$(BIN)/python docs/check.py
 
 clean: ## Remove the virtual environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .bench-venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

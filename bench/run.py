@@ -7,7 +7,7 @@ and ratios are taken within a round, because absolute numbers of a shared machin
   make bench ARGS='queues --only drain --peers huey,taskiq --rounds 5'
   make bench ARGS='queues --size long'                    a million tasks where the usual run has 100,000
   make bench ARGS='queues --profile'                      our drain under py-spy, and what Redis did
-  make bench ARGS='--publish bench/runs/2026-11-22.json'  write a run into docs/benchmarks.md
+  make bench ARGS='--publish .bench-runs/RUN.json'        write a run into docs/benchmarks.md
 """
 
 import argparse
@@ -35,6 +35,7 @@ from queues.figures import SIZES  # noqa: E402
 from report import page, tables  # noqa: E402
 from report.record import Record, Row  # noqa: E402
 
+RUNS: Final = BENCH.parent / ".bench-runs"
 SUITES: Final = ("queues", "fold")
 say: Final = Console(stderr=True).print
 
@@ -45,7 +46,10 @@ def main() -> None:
     if options.publish:
         publish(options.publish)
         return
-    environments.ensure(environments_of(options), say)
+    try:
+        environments.ensure(environments_of(options), say)
+    except environments.CannotInstall as error:
+        sys.exit(str(error))
     if options.profile:
         profile.run(SIZES[options.size].drained, options.workers, options.profile_file, say)
         return
@@ -71,13 +75,15 @@ def arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     scenarios = ", ".join(plan.SCENARIOS)
-    today = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H%M%S")
+    now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H%M%S")
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"of {', '.join(SUITES)}; both by default")
     parser.add_argument("--peers", default="all", help=f"all, none, or of {','.join(PEERS)} (all)")
     parser.add_argument("--only", default="", help=f"scenarios of queues: {scenarios}; all by default")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured (3)")
     parser.add_argument("--size", choices=SIZES, default="normal", help="how many tasks (normal)")
-    parser.add_argument("--out", type=Path, default=BENCH / "runs" / f"{today}.json", help="the run file")
+    parser.add_argument(
+        "--out", type=Path, default=RUNS / f"{now}.json", help=f"the run file ({RUNS.name}/…)"
+    )
     parser.add_argument(
         "--publish", type=Path, metavar="RUN", help="write a run file into docs/benchmarks.md"
     )
@@ -136,8 +142,9 @@ def about(options: argparse.Namespace) -> dict[str, Any]:
 def queues(options: argparse.Namespace, record: Record) -> None:
     """The queue against its peers; kept on disk after each measurement."""
     scenarios = [plan.SCENARIOS[name] for name in options.only]
-    steps = plan.steps(scenarios, chosen(options.peers), options.rounds)
-    done = plan.carry_out(steps, SIZES[options.size], record, say)
+    sizes = SIZES[options.size]
+    steps = plan.steps(scenarios, chosen(options.peers), sizes, options.rounds)
+    done = plan.carry_out(steps, sizes, record, say)
     for _ in track(done, "measuring", total=len(steps), console=Console(stderr=True)):
         record.save(options.out)
 
@@ -158,17 +165,15 @@ def show(record: Record) -> None:
 
 
 def publish(run_file: Path) -> None:
-    """Write a run into the page; it must be in the repository, so that the page can point to it."""
-    root = BENCH.parent
-    if not run_file.resolve().is_relative_to(root):
-        sys.exit(f"{run_file} is outside {root}: copy it to bench/runs/ first")
+    """Keep a run file in the repository and write it into the page."""
     record = Record.load(run_file)
-    words = page.section(record, str(run_file.resolve().relative_to(root)), targets.sheet(record))
-    text = page.PAGE.read_text(encoding="utf-8")
-    page.PAGE.write_text(
-        page.published(text, str(run_file.resolve().relative_to(root)), words), encoding="utf-8"
-    )
-    say(f"{page.PAGE.relative_to(root)} has {run_file.name} now")
+    if record.about["size"] == "quick":
+        sys.exit(f"{run_file} is of a quick run, which shows that the bench works and nothing else")
+    kept = page.KEPT / run_file.name
+    if kept.resolve() != run_file.resolve():
+        record.save(kept)
+    page.write(kept, targets.sheet(record))
+    say(f"{page.PAGE.name} has {kept.name} now")
 
 
 if __name__ == "__main__":

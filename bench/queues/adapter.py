@@ -45,15 +45,15 @@ class Adapter(abc.ABC):
 
     def stored(self) -> int:
         """How many results are stored."""
-        raise NotThere
+        raise NotThere("it stores no results")
 
     def enqueue_bulk(self, count: int) -> Any:
         """Enqueue many no-op tasks in as few trips as the contender can; raises NotThere if it cannot."""
-        raise NotThere
+        raise NotThere("it has no bulk enqueue")
 
     def enqueue_span(self, index: int, seconds: float) -> Any:
         """Enqueue one task of a mixed load; returns its id if events name it."""
-        raise NotThere
+        raise NotThere("it takes no part in mixed loads")
 
     # -- What the bench calls ---------------------------------------------------------------------------
     def open(self) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 OURS: Final = "limelight"
-LIMIT: Final = "redis-py"
+LIMIT: Final = "redis_py"
 """No queue, but what any of them stands on."""
 
 
@@ -20,6 +20,8 @@ class Contender:
         events: Whether it tells of what happens; None where it has no events.
         main: Whether it stands for its queue where only one of each is measured.
         share: Part of the usual number of tasks, for slow ones.
+        drained: Whether it takes part in drains; what looks for work so seldom that nothing else would be
+            measured does so only in a tuned form.
     """
 
     peer: str
@@ -28,6 +30,7 @@ class Contender:
     events: bool | None = None
     main: bool = False
     share: float = 1.0
+    drained: bool = True
 
     @property
     def ours(self) -> bool:
@@ -35,9 +38,14 @@ class Contender:
         return self.peer == OURS
 
     @property
+    def limit(self) -> bool:
+        """Whether it is no queue at all."""
+        return self.peer == LIMIT
+
+    @property
     def is_peer(self) -> bool:
         """Whether it is somebody else's queue."""
-        return self.peer not in {OURS, LIMIT}
+        return not self.ours and not self.limit
 
     @property
     def single_process(self) -> bool:
@@ -57,6 +65,7 @@ _NOUNS: Final = {
     "thread": ("thread", "threads"),
     "process": ("process", "processes"),
     "async": ("coroutine", "coroutines"),
+    "tuned": ("tuned coroutine", "tuned coroutines"),
     "prefork": ("child", "children"),
 }
 
@@ -78,6 +87,20 @@ ALL: Final = (
     HUEY_ONE_THREAD,
     HUEY_PROCESSES,
     Contender("taskiq", "async", 8, main=True, share=0.5),
+    Contender("taskiq", "async", 100, share=0.5),
+    Contender("docket", "async", 8, main=True, drained=False),
+    Contender("docket", "tuned", 8, share=0.5),
+    Contender("dramatiq", "thread", 8, main=True, share=0.5),
+    Contender("saq", "async", 8, main=True, share=0.4),
+    Contender("arq", "async", 8, main=True, drained=False),
+    Contender("arq", "tuned", 8, share=0.4),
+    Contender("rq", "SimpleWorker", 1, main=True, share=0.1),
+    Contender("celery", "solo", 1, events=False, share=0.15),
+    Contender("celery", "threads", 8, events=False, share=0.15),
+    Contender("celery", "threads", 8, events=True, share=0.15),
+    Contender("celery", "prefork", 8, events=False, main=True, share=0.15),
+    Contender("celery", "prefork", 8, events=True, share=0.15),
+    Contender(LIMIT, "XADD of 545 bytes (limit)", 1, main=True, drained=False),
 )
 
 PEERS: Final = tuple(dict.fromkeys(one.peer for one in ALL if one.is_peer))

@@ -57,8 +57,10 @@ def _fresh(name: str) -> bool:
 
 def _make(name: str) -> None:
     venv.EnvBuilder(clear=True, with_pip=True).create(FOLDER / name)
-    words = [python(name), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    done = subprocess.run([*words, "-r", _requirements(name)], check=False, text=True, stderr=subprocess.PIPE)
+    words = [str(python(name)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    done = subprocess.run(
+        [*words, "-r", str(_requirements(name))], check=False, text=True, stderr=subprocess.PIPE
+    )
     if done.returncode:
         raise CannotInstall(f"{name}: pip could not install {_requirements(name)}:\n{done.stderr.strip()}")
     (FOLDER / name / "stamp").write_text(_stamp(name), encoding="utf-8")

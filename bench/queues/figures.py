@@ -25,6 +25,11 @@ class Case:
     results: bool = False
     queued: int = 0
 
+    @property
+    def label(self) -> str:
+        """Its name in tables, within its setting."""
+        return f"{self.contender.label}{f', {self.queued:,} queued' if self.queued else ''}"
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -119,6 +124,6 @@ class Scenario:
 
     name: str
     figure: str
-    cases: Callable[[Sequence[Contender]], list[Case]]
+    cases: Callable[[Sequence[Contender], Sizes], list[Case]]
     measure: Callable[[Case, Sizes], list[Figure]]
     once: bool = False

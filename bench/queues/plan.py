@@ -11,10 +11,19 @@ from queues.adapter import NotThere
 from queues.contenders import Contender
 from queues.figures import Case, Scenario, Sizes
 from queues.processes import Failed
+from queues.scenarios.depth import DEPTH
 from queues.scenarios.drain import DRAIN
+from queues.scenarios.enqueue import BULK, ENQUEUE
+from queues.scenarios.events import EVENTS
+from queues.scenarios.idle import IDLE
+from queues.scenarios.latency import LATENCY
+from queues.scenarios.lifetime import LIFETIME
+from queues.scenarios.mixed import MIXED
 from report.record import Record, Row
 
-SCENARIOS: Final = {one.name: one for one in (DRAIN,)}
+SCENARIOS: Final = {
+    one.name: one for one in (DRAIN, LATENCY, ENQUEUE, BULK, MIXED, IDLE, EVENTS, LIFETIME, DEPTH)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +38,19 @@ class Step:
     def label(self) -> str:
         """Its name while it runs."""
         setting = f" ({self.case.setting})" if self.case.setting else ""
-        return f"round {self.number + 1}, {self.scenario.name}: {self.case.contender.label}{setting}"
+        return f"round {self.number + 1}, {self.scenario.name}: {self.case.label}{setting}"
 
 
-def steps(scenarios: Iterable[Scenario], contenders: Sequence[Contender], rounds: int) -> list[Step]:
+def steps(
+    scenarios: Iterable[Scenario], contenders: Sequence[Contender], sizes: Sizes, rounds: int
+) -> list[Step]:
     """All measurements, round by round."""
     return [
         Step(number, scenario, case)
         for number in range(rounds)
         for scenario in scenarios
         if number == 0 or not scenario.once
-        for case in _turned(scenario.cases(contenders), number)
+        for case in _turned(scenario.cases(contenders, sizes), number)
     ]
 
 
@@ -65,14 +76,13 @@ def carry_out(
 
 
 def _row(step: Step, figure: str = "", better: str = "", missing: str = "") -> Row:
-    contender = step.case.contender
     return Row(
         scenario=step.scenario.name,
         figure=figure or step.scenario.figure,
         setting=step.case.setting,
-        contender=contender.label,
+        contender=step.case.label,
         better=better,
-        peer=contender.is_peer,
+        peer=step.case.contender.is_peer,
         missing=missing,
     )
 

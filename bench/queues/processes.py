@@ -123,25 +123,17 @@ class Producer(Child):
         super().__init__(words, environment, folder, "producer", talks=True)
         self._answer(60)
 
-    def call(self, method: str, seconds: float = 600.0, **arguments: Any) -> Any:
-        """Call a method of the adapter.
+    def call(self, method: str, *, patience: float = 600.0, **arguments: Any) -> Any:
+        """Call a method of the adapter, and wait so many seconds for its answer.
 
         Raises:
             NotThere: The contender has no such thing.
-            Failed: The call raised, or took longer than `seconds`.
+            Failed: The call raised, or took longer.
         """
-        self.send(method, **arguments)
-        return self._answer(seconds)
-
-    def send(self, method: str, **arguments: Any) -> None:
-        """Begin a call; `receive` has its answer."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps([method, arguments]) + "\n")
         self.process.stdin.flush()
-
-    def receive(self, seconds: float = 600.0) -> Any:
-        """Wait for the answer to what was sent; raises as `call`."""
-        return self._answer(seconds)
+        return self._answer(patience)
 
     def _answer(self, seconds: float) -> Any:
         assert self.process.stdout is not None

@@ -28,6 +28,7 @@ class Stand:
         results: Whether return values are stored.
 
     Attributes:
+        url, port: Where that Redis is.
         redis: A client for looking on.
         producer: Its adapter.
         begun: When its no-op tasks began.
@@ -43,7 +44,7 @@ class Stand:
             shared = _SHARED_MEMORY if _SHARED_MEMORY.is_dir() else None
             self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory("-bench", dir=shared)))
             server = stack.enter_context(EmbeddedRedis())
-            self.url = server.url
+            self.url, self.port = server.url, server.port
             self.redis = stack.enter_context(redis.Redis.from_url(server.url, decode_responses=True))
             self.begun = Reader(self.folder)
             words = [str(python(self.contender.peer)), "-m", "queues.driver", self.contender.peer]

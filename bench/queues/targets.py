@@ -5,13 +5,17 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from queues.contenders import (
+    HUEY,
+    HUEY_ONE_THREAD,
     HUEY_PROCESSES,
+    ONE_THREAD,
     PROCESSES,
     THREADS,
     THREADS_UNTOLD,
     Contender,
 )
-from queues.scenarios import drain
+from queues.figures import Case
+from queues.scenarios import depth, drain, enqueue, idle, latency, lifetime, mixed
 from report.record import Record, Row, best
 from report.tables import Sheet, number
 
@@ -102,6 +106,23 @@ def loss(measure: Measure) -> Measure:
     return measured
 
 
+def growth(scenario: str, figure: str, mine: Contender) -> Measure:
+    """A figure with a million queued / the same from an empty queue."""
+
+    def measure(record: Record) -> float | None:
+        first, last = (
+            _median_of(record, scenario, figure, Case(mine, queued=queued)) for queued in (1, 1_000_000)
+        )
+        return last / first if first and last else None
+
+    return measure
+
+
+def _median_of(record: Record, scenario: str, figure: str, case: Case) -> float | None:
+    found = record.find(scenario, figure, case.setting, lambda row: row.contender == case.label)
+    return found[0].median if found else None
+
+
 _SINGLE: Final = {results: drain.setting(one_process=True, results=results) for results in (False, True)}
 _SEVERAL: Final = {results: drain.setting(one_process=False, results=results) for results in (False, True)}
 
@@ -129,5 +150,83 @@ TARGETS: Final = (
         "under",
         25.0,
         loss(ratio("drain", drain.RATE, _SINGLE[False], THREADS, THREADS_UNTOLD)),
+    ),
+    Target(
+        "idle: from call to start ÷ Huey's, p50, one worker each",
+        "at most",
+        1.1,
+        ratio("latency", latency.P50, latency.ONE_WORKER, ONE_THREAD, HUEY_ONE_THREAD),
+    ),
+    Target(
+        "idle: the same with 8 workers each",
+        "at most",
+        1.1,
+        ratio("latency", latency.P50, latency.SEVERAL_WORKERS, THREADS, HUEY),
+    ),
+    Target(
+        "idle: from call to start, p99 ms, 8 workers",
+        "under",
+        3.0,
+        median("latency", latency.P99, latency.SEVERAL_WORKERS, THREADS),
+    ),
+    Target(
+        "idle: commands/s of 8 workers",
+        "under",
+        5.0,
+        median("idle", idle.RATE, "", THREADS),
+    ),
+    Target(
+        "idle: commands/s of 32 workers",
+        "under",
+        5.0,
+        median("idle", idle.RATE, "", idle.MANY_WORKERS),
+    ),
+    Target(
+        "enqueue one by one ÷ Huey's",
+        "at least",
+        0.9,
+        ratio("enqueue", enqueue.RATE, "", THREADS, HUEY),
+    ),
+    Target(
+        "enqueue in bulk, tasks/s",
+        "at least",
+        50_000,
+        median("bulk", enqueue.RATE, "", THREADS),
+    ),
+    *(
+        Target(
+            f"mixed, {load}: started event of a long task, latest ms",
+            "at most",
+            50.0,
+            median("mixed", mixed.TOLD, load, THREADS),
+        )
+        for load in (mixed.BACKLOG, mixed.BURSTS)
+    ),
+    *(
+        Target(
+            f"mixed, {load}: longest wait of a ready task beside an idle worker, ms",
+            "at most",
+            50.0,
+            median("mixed", mixed.WAIT, load, THREADS),
+        )
+        for load in (mixed.BACKLOG, mixed.BURSTS)
+    ),
+    Target(
+        "memory of a consumer: growth over a million tasks, MB",
+        "under",
+        5.0,
+        median("lifetime", lifetime.GROWTH, "", THREADS),
+    ),
+    Target(
+        "cost of enqueueing with 1,000,000 queued ÷ with 1",
+        "at most",
+        1.25,
+        growth("depth", depth.ENQUEUE, THREADS),
+    ),
+    Target(
+        "cost of reserve and settle with 1,000,000 queued ÷ with 1",
+        "at most",
+        1.25,
+        growth("depth", depth.RUN, THREADS),
     ),
 )

@@ -27,7 +27,9 @@ class Sheet:
 
     def rich(self) -> Table:
         """For the terminal."""
-        table = Table(title=self.title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+        table = Table(
+            title=self.title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, min_width=80
+        )
         for at, name in enumerate(self.head):
             table.add_column(name, justify="right" if at else "left")
         if self.notes:
@@ -39,9 +41,10 @@ class Sheet:
     def markdown(self) -> str:
         """For a page."""
         rule = "|".join(["---", *("---:" for _ in self.head[1:])])
-        lines = [f"**{self.title}**", "", f"| {' | '.join(self.head)} |", f"|{rule}|"]
-        lines += [f"| {' | '.join(line)} |" for line in self.lines]
-        return "\n".join([*lines, *(f"\n{note}" for note in self.notes)]) + "\n"
+        rows = [f"| {' | '.join(line)} |" for line in self.lines]
+        table = ["", f"| {' | '.join(self.head)} |", f"|{rule}|", *rows] if rows else []
+        notes = ["", " ".join(self.notes)] if self.notes else []
+        return "\n".join([f"**{self.title}**", *table, *notes, ""])
 
 
 def sheets(record: Record) -> Iterator[Sheet]:

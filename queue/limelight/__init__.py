@@ -4,6 +4,7 @@ from importlib.metadata import version
 
 from .canvas import SKIPPED, chord, group
 from .crontab import Crontab, crontab
+from .deadline import check_timeout, time_remaining
 from .emitter import RedisEventEmitter
 from .errors import (
     CancelExecution,
@@ -19,6 +20,7 @@ from .errors import (
     RunLost,
     TaskException,
     TaskLocked,
+    TaskTimeout,
     UndecodableMessage,
     UnknownTask,
 )
@@ -61,11 +63,14 @@ __all__ = [
     "TaskException",
     "TaskLock",
     "TaskLocked",
+    "TaskTimeout",
     "TaskWrapper",
     "UndecodableMessage",
     "UnknownTask",
+    "check_timeout",
     "chord",
     "crontab",
     "every",
     "group",
+    "time_remaining",
 ]

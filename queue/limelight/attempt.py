@@ -3,62 +3,99 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from . import closing, execution, wire
 from .errors import RedisError, UndecodableMessage
-from .execution import Report, Stopwatch
+from .execution import Report, Stage, Stopwatch, Terms, plainly
 from .job import Job, Q
 from .retry import STEADY, Backoff
+from .storage.base import Settlement
 from .tracecontext import TraceContext
 
 log = logging.getLogger("limelight.consumer")
 
+AsyncStage = Callable[[Callable[[], Awaitable[Any]], float | None], Awaitable[Any]]
 
-def attempt(job: Job[Q]) -> float:
-    """Run a job's code and note how it is to be settled; nothing that the code raises gets out.
 
-    Returns:
-        Seconds that it ran.
-    """
+def attempt(job: Job[Q], stage: Stage = plainly) -> Settlement:
+    """Run a job's code and say how it is to be settled; nothing that the code raises gets out."""
     job.watch = watch = Stopwatch.started()
-    keep_result = job.queue.results and job.registered.schedule is None
-    report, backoff = _executed(job, watch, keep_result=keep_result)
+    prepared = _prepared(job, watch)
+    if isinstance(prepared, Report):
+        return _settlement(job, prepared, STEADY)
+    message, terms = prepared
+    report = execution.execute(job.registered, message, job.queue.serializer, terms, stage)
+    return _settlement(job, report, message.backoff)
+
+
+async def attempt_async(job: Job[Q], stage: AsyncStage) -> Settlement:
+    """As `attempt`, for a job whose code is awaited in the running event loop."""
+    job.watch = watch = Stopwatch.started()
+    prepared = _prepared(job, watch)
+    if isinstance(prepared, Report):
+        return _settlement(job, prepared, STEADY)
+    message, terms = prepared
+    report = await execution.execute_async(job.registered, message, job.queue.serializer, terms, stage)
+    return _settlement(job, report, message.backoff)
+
+
+def given_up(job: Job[Q], traceback: str) -> Settlement:
+    """The settlement of a job whose code did not stop when its time was over.
+
+    Args:
+        job: Which.
+        traceback: Where its code is, as text.
+    """
+    watch = job.watch or Stopwatch.started()
     try:
-        settlement = closing.settlement(job.handed, report, backoff, keep_result=keep_result)
-    except Exception as error:  # what a task raised could not even be told
-        report = execution.untellable(error)
-        settlement = closing.settlement(job.handed, report, backoff, keep_result=keep_result)
-    closing.log_failure(job.handed, report.keys, settlement.decision)
-    job.settlement = settlement
-    return watch.seconds
+        message = wire.decode_message(job.handed.body)
+    except UndecodableMessage as error:  # its code runs, so it was readable once
+        return _settlement(job, execution.unreadable(error), STEADY)
+    report = execution.timed_out(watch, message.timeout or None, traceback)
+    return _settlement(job, report, message.backoff)
 
 
-def _executed(job: Job[Q], watch: Stopwatch, *, keep_result: bool) -> tuple[Report, Backoff]:
-    handed, serializer = job.handed, job.queue.serializer
+def _prepared(job: Job[Q], watch: Stopwatch) -> tuple[wire.Message, Terms] | Report:
+    """The call and the terms on which it runs; the report of why it cannot."""
+    handed = job.handed
     try:
         message = wire.decode_message(handed.body)
-        given = execution.inputs(handed.input, _gathered(job), serializer)
+        given = execution.inputs(handed.input, _gathered(job), job.queue.serializer)
     except UndecodableMessage as error:
-        return execution.unreadable(error), STEADY
+        return execution.unreadable(error)
     except RedisError as error:
-        log.error("the group whose results %s wants cannot be read now: %s", handed.lease.task_id, error)
-        return execution.interrupted(watch), STEADY
+        log.error("the results that %s gathers cannot be read now: %s", handed.lease.task_id, error)
+        return execution.interrupted(watch)
     context = TraceContext(
         handed.trace_id, handed.span_id, handed.trace_flags, message.trace_state, handed.traced_at
     )
-    report = execution.execute(
-        job.registered,
-        message,
-        serializer,
+    return message, Terms(
         context=context,
-        keep_result=keep_result or handed.leaves,
+        timeout=message.timeout or None,
+        keep_result=_keeps_result(job) or handed.leaves,
+        watch=watch,
         lease=handed.lease,
         given=given,
-        watch=watch,
     )
-    return report, message.backoff
 
 
 def _gathered(job: Job[Q]) -> list[bytes] | None:
     """What the members of a group left for this job, None if it gathers nothing."""
     return job.queue.storage.gathered(job.handed.gathers) if job.handed.gathers else None
+
+
+def _settlement(job: Job[Q], report: Report, backoff: Backoff) -> Settlement:
+    keep = _keeps_result(job)
+    try:
+        settlement = closing.settlement(job.handed, report, backoff, keep_result=keep)
+    except Exception as error:  # what a task raised could not even be told
+        report = execution.untellable(error)
+        settlement = closing.settlement(job.handed, report, backoff, keep_result=keep)
+    closing.log_failure(job.handed, report.keys, settlement.decision)
+    return settlement
+
+
+def _keeps_result(job: Job[Q]) -> bool:
+    return job.queue.results and job.registered.schedule is None

@@ -6,6 +6,7 @@
     ├── ConfigurationError          a setting, a declaration or a name is wrong (also a ValueError)
     │   └── UnknownTask             a message asks for a task that is not registered
     ├── UnknownQueue                no queue of that name has announced itself
+    ├── TaskNotFound                a queue holds nothing of a task, or not where it is looked for
     ├── CannotCarry                 a value does not fit the wire format (also a TypeError)
     ├── UndecodableMessage          bytes on the queue are not a message of ours
     ├── RedisError
@@ -19,6 +20,9 @@
     ├── RunLost                     this run is not ours any more: its lease ran out
     ├── RetryTask                   raised by a task: run me again
     └── CancelExecution             raised by a task: stop here, this is no failure
+
+    TaskTimeout                     raised in a task whose time is over; no Exception, so that `except Exception`
+                                    in a task does not hold it up
 
 A message says what failed, on which object, and what to do next. No message holds a password.
 """
@@ -44,6 +48,10 @@ class UnknownTask(ConfigurationError):
 
 class UnknownQueue(LimelightError):
     """No queue of that name has announced itself in this Redis; the message names those that have."""
+
+
+class TaskNotFound(LimelightError):
+    """A queue holds nothing of a task, or not in the state that was asked for; the message says what to look at."""
 
 
 class CannotCarry(LimelightError, TypeError):
@@ -155,3 +163,13 @@ class CancelExecution(LimelightError):
     def __init__(self, msg: str | None = None, retry: bool | None = None) -> None:
         super().__init__(*([] if msg is None else [msg]))
         self.retry = retry
+
+
+class TaskTimeout(BaseException):
+    """Raised in a task whose time is over, to make it stop; catch it to tidy up, then let it go on.
+
+    Like `KeyboardInterrupt` it is no `Exception`: a task that catches all exceptions is to be stopped as well.
+    """
+
+    def __init__(self, msg: str = "the task ran longer than its timeout") -> None:
+        super().__init__(msg)

@@ -201,4 +201,4 @@ class _Watch:
 
 
 def _ms(seconds: float) -> str:
-    return str(max(0, int(seconds * 1_000)))
+    return str(max(0, round(seconds * 1_000)))

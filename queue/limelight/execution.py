@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 import traceback as tb
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any, Final
 
 from . import wire
 from .canvas import SKIPPED
+from .deadline import limited
 from .emitter import failure, fragment
 from .errors import (
     CancelExecution,
@@ -18,6 +21,7 @@ from .errors import (
     RetryTask,
     TaskException,
     TaskLocked,
+    TaskTimeout,
     UndecodableMessage,
 )
 from .lifecycle import (
@@ -30,6 +34,7 @@ from .lifecycle import (
     RateLimited,
     ResultRefused,
     Returned,
+    TimedOut,
 )
 from .running import current_lease
 from .storage.base import Lease
@@ -93,16 +98,43 @@ class Stopwatch:
         return {"duration": round(duration, 6), "span_start": str(self.wall_ns), "span_end": str(end_ns)}
 
 
+Call = Callable[[], Any]
+Stage = Callable[[Call, float | None], Any]
+"""How a worker runs a task's code: the call, and after how many seconds it is to be stopped (None: never)."""
+
+
+def plainly(call: Call, _seconds: float | None) -> Any:
+    """The stage that stops nothing."""
+    return call()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """On which terms a task is run.
+
+    Attributes:
+        context: The trace context of this run; current while the task's code runs.
+        timeout: Seconds after which it is to be stopped; None: never.
+        keep_result: Whether the return value is to be encoded.
+        watch: When the run began.
+        lease: The right to this run, by which it takes locks.
+        given: What earlier tasks left for it, added to its arguments.
+    """
+
+    context: TraceContext
+    timeout: float | None
+    keep_result: bool
+    watch: Stopwatch
+    lease: Lease | None = None
+    given: Sequence[Any] = ()
+
+
 def execute(
     registered: Registered,
     message: wire.Message,
     serializer: wire.Serializer,
-    *,
-    context: TraceContext,
-    keep_result: bool,
-    lease: Lease | None = None,
-    given: Sequence[Any] = (),
-    watch: Stopwatch | None = None,
+    terms: Terms,
+    stage: Stage = plainly,
 ) -> Report:
     """Run a task and say how it went; no exception of the task gets out, KeyboardInterrupt and exits included.
 
@@ -110,33 +142,71 @@ def execute(
         registered: What to run.
         message: The call.
         serializer: Of the queue.
-        context: The trace context of this run; current while the task's code runs.
-        keep_result: Whether the return value is to be encoded.
-        lease: The right to this run, by which it takes locks.
-        given: What earlier tasks left for it, added to its arguments.
-        watch: When it began; by default now.
+        terms: When, in which trace, for how long.
+        stage: Runs the code; an awaitable that it returns in place of a value is its own to await.
     """
-    watch = watch or Stopwatch.started()
     try:
-        args, kwargs = wire.decode_arguments(message, serializer)
-        for value in given:
-            args, kwargs = extended(args, kwargs, value)
+        args, kwargs = _arguments(message, serializer, terms.given)
     except UndecodableMessage as error:
-        return _failed(error, watch, final=True)
-    token, holder = current_run.set(context), current_lease.set(lease)
+        return _failed(error, terms.watch, final=True)
+    func = registered.func
+    token, holder = current_run.set(terms.context), current_lease.set(terms.lease)
     try:
-        value = registered.func(*args, **kwargs)
+        with _time_limit(terms.timeout):
+            value = stage(lambda: func(*args, **kwargs), terms.timeout)
     except BaseException as error:
-        return _raised(error, watch)
+        return _raised(error, terms)
     finally:
         current_run.reset(token)
         current_lease.reset(holder)
-    return _returned(value, serializer, watch, keep_result=keep_result)
+    return _returned(value, serializer, terms)
 
 
-def _raised(error: BaseException, watch: Stopwatch) -> Report:
-    """What a task asks for by raising; one that asks for nonsense has failed."""
+async def execute_async(
+    registered: Registered,
+    message: wire.Message,
+    serializer: wire.Serializer,
+    terms: Terms,
+    stage: Callable[[Callable[[], Awaitable[Any]], float | None], Awaitable[Any]],
+) -> Report:
+    """As `execute`, for a task whose code is awaited in the running event loop."""
     try:
+        args, kwargs = _arguments(message, serializer, terms.given)
+    except UndecodableMessage as error:
+        return _failed(error, terms.watch, final=True)
+    func = registered.func
+    current_run.set(terms.context)  # an asyncio task has a context of its own
+    current_lease.set(terms.lease)
+    try:
+        with _time_limit(terms.timeout):
+            value = await stage(lambda: func(*args, **kwargs), terms.timeout)
+    except BaseException as error:
+        return _raised(error, terms)
+    return _returned(value, serializer, terms)
+
+
+def _arguments(
+    message: wire.Message, serializer: wire.Serializer, given: Sequence[Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    args, kwargs = wire.decode_arguments(message, serializer)
+    for value in given:
+        args, kwargs = extended(args, kwargs, value)
+    return args, kwargs
+
+
+def _time_limit(seconds: float | None) -> AbstractContextManager[None]:
+    return _NO_LIMIT if seconds is None else limited(seconds)
+
+
+_NO_LIMIT: Final = nullcontext()
+
+
+def _raised(error: BaseException, terms: Terms) -> Report:
+    """What a task asks for by raising; one that asks for nonsense has failed."""
+    watch = terms.watch
+    try:
+        if isinstance(error, TaskTimeout):
+            return timed_out(watch, terms.timeout, _traceback(error))
         if isinstance(error, RetryTask):
             return Report(AskedRetry(_asked_delay(error)), watch.keys())
         if isinstance(error, CancelExecution):
@@ -148,6 +218,14 @@ def _raised(error: BaseException, watch: Stopwatch) -> Report:
     except Exception as fault:
         return _failed(fault, watch, final=False)
     return _failed(error, watch, final=False)
+
+
+def timed_out(watch: Stopwatch, timeout: float | None, traceback: str) -> Report:
+    """The report of a run that was stopped, or given up, because its time was over."""
+    error = (
+        TaskTimeout() if timeout is None else TaskTimeout(f"it ran longer than its timeout of {timeout:g} s")
+    )
+    return Report(TimedOut(), watch.keys() | failure(error, traceback))
 
 
 def inputs(left: bytes, gathered: Sequence[bytes] | None, serializer: wire.Serializer) -> list[Any]:
@@ -210,9 +288,9 @@ def _failed(error: BaseException, watch: Stopwatch, *, final: bool) -> Report:
     return Report(Raised(final=final), watch.keys() | failure(error, _traceback(error)))
 
 
-def _returned(value: Any, serializer: wire.Serializer, watch: Stopwatch, *, keep_result: bool) -> Report:
-    keys = watch.keys()
-    if not keep_result:
+def _returned(value: Any, serializer: wire.Serializer, terms: Terms) -> Report:
+    keys = terms.watch.keys()
+    if not terms.keep_result:
         return Report(Returned(), keys)
     try:
         result = _encoded(lambda: wire.encode_result(value, serializer))
@@ -232,7 +310,16 @@ def _encoded(encode: Callable[[], bytes]) -> bytes:
 
 
 def _traceback(error: BaseException) -> str:
-    """The traceback as the user wrote the code: without our own frame around it."""
-    own = error.__traceback__
-    shown = own.tb_next if own is not None and own.tb_next is not None else own
-    return "".join(tb.format_exception(type(error), error, shown))
+    """The traceback as the user wrote the code: without the frames that led to it."""
+    shown = error.__traceback__
+    while shown is not None and _is_ours(shown):
+        shown = shown.tb_next
+    return "".join(tb.format_exception(type(error), error, shown or error.__traceback__))
+
+
+def _is_ours(shown: TracebackType) -> bool:
+    module = shown.tb_frame.f_globals.get("__name__", "")
+    return module.partition(".")[0] in _OURS
+
+
+_OURS: Final = frozenset({"limelight", "asyncio", "concurrent"})

@@ -5,15 +5,21 @@ For tests and scripts: there are no threads, no leases to renew, and nobody wait
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
+import inspect
 import math
 import uuid
-from collections.abc import Iterable, Iterator
-from typing import Final, Protocol
+from collections.abc import Coroutine, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, Protocol
 
 from . import closing
 from .attempt import attempt
+from .coroutines import Coroutines
 from .emitter import Speaker
 from .errors import RedisRefused, UnknownTask
+from .execution import Call
 from .job import Job, Origin
 from .storage.base import Handed, Parcel, Reservation, ReserveRequest
 from .task import Registry
@@ -131,14 +137,13 @@ class InlineWorker:
 
     def _run(self, handed: Handed) -> None:
         job = Job(self._queue, handed, self._queue.registry[handed.name], "inline", math.inf)
-        attempt(job)
-        assert job.settlement is not None  # noqa: S101 - what was attempted is to be settled
+        settlement = attempt(job, _at_once)
         ((settled,), _) = self._queue.storage.settle_and_reserve(
-            [job.settlement], None, where=self._where, result_ttl_ms=self._queue.result_ttl_ms
+            [settlement], None, where=self._where, result_ttl_ms=self._queue.result_ttl_ms
         )
         if isinstance(settled, RedisRefused):
             raise settled
-        if f'"error_type":"{KeyboardInterrupt.__name__}"' in job.settlement.reason:
+        if f'"error_type":"{KeyboardInterrupt.__name__}"' in settlement.reason:
             raise KeyboardInterrupt
 
     def _bury(self, handed: Handed) -> None:
@@ -150,6 +155,27 @@ class InlineWorker:
                 where=self._where,
                 result_ttl_ms=self._queue.result_ttl_ms if self._queue.results else 0,
             )
+
+
+def _at_once(call: Call, seconds: float | None) -> Any:
+    """Run a task's code; a coroutine to its end, in another thread where an event loop runs in this one."""
+    value = call()
+    if not inspect.iscoroutine(value):
+        return value
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return _awaited(value, seconds)
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(contextvars.copy_context().run, _awaited, value, seconds).result()
+
+
+def _awaited(coroutine: Coroutine[Any, Any, Any], seconds: float | None) -> Any:
+    coroutines = Coroutines()
+    try:
+        return coroutines.run(coroutine, seconds)
+    finally:
+        coroutines.close()
 
 
 def _all(parcels: Iterable[Parcel]) -> Iterator[Parcel]:

@@ -14,7 +14,7 @@ import msgspec
 import redis
 
 from .errors import RedisRefused, RedisUnavailable
-from .keys import REGISTRY, QueueKeys
+from .keys import REGISTRY, QueueKeys, is_queue_name
 
 DEFAULT_HEARTBEAT_SECONDS: Final = 10.0
 """How often a consumer is taken to renew when its heartbeat does not say."""
@@ -68,6 +68,7 @@ class QueueView:
         seq: Number of the newest event, 0 if there is none.
         epoch: Which life of the stream `seq` counts in, "" if there is none.
         last_event_id: Stream id of the newest event still there.
+        paused: Since when nothing new begins, None while it does.
     """
 
     name: str
@@ -85,6 +86,7 @@ class QueueView:
     seq: int
     epoch: str
     last_event_id: str
+    paused: float | None = None
 
     @property
     def mismatch(self) -> int:
@@ -127,7 +129,7 @@ _heartbeat: Final = msgspec.json.Decoder(_Heartbeat).decode
 
 
 def queue_names(client: redis.Redis) -> list[str]:
-    """The queues that ever announced themselves, sorted.
+    """The queues that ever announced themselves, sorted. What else is in the registry is passed over.
 
     Args:
         client: A redis-py client that does not decode responses.
@@ -138,7 +140,8 @@ def queue_names(client: redis.Redis) -> list[str]:
     """
     pipeline = client.pipeline(transaction=False)
     pipeline.execute_command("ZRANGE", REGISTRY, 0, -1)
-    return sorted(name.decode("utf-8", "replace") for name in _run(pipeline)[0])
+    names = (name.decode("utf-8", "replace") for name in _run(pipeline)[0])
+    return sorted(name for name in names if is_queue_name(name))
 
 
 def server_view(client: redis.Redis) -> ServerView:
@@ -168,7 +171,7 @@ def queue_view(client: redis.Redis, queue: str) -> QueueView:
     for index in _HEADS:
         pipeline.execute_command("ZRANGE", keys[index], 0, 0, "WITHSCORES")
     pipeline.execute_command("HLEN", keys["tasks"])
-    pipeline.execute_command("HMGET", keys["meta"], "seq", "epoch", "last_check")
+    pipeline.execute_command("HMGET", keys["meta"], "seq", "epoch", "last_check", "paused")
     pipeline.execute_command("HGETALL", keys["consumers"])
     pipeline.execute_command("HGETALL", keys["periodic_runs"])
     pipeline.execute_command("XREVRANGE", keys["events"], "+", "-", "COUNT", 1)
@@ -178,7 +181,7 @@ def queue_view(client: redis.Redis, queue: str) -> QueueView:
 def _view(queue: str, replies: Sequence[Any]) -> QueueView:
     ready, reserved, delayed, scheduled, running, dead = replies[:6]
     ready_since, running_since, *dues = (_head(reply) for reply in replies[6:10])
-    records, (seq, epoch, last_check), consumers, periodic, newest = replies[10:]
+    records, (seq, epoch, last_check, paused), consumers, periodic, newest = replies[10:]
     return QueueView(
         name=queue,
         ready=ready + reserved,
@@ -195,6 +198,7 @@ def _view(queue: str, replies: Sequence[Any]) -> QueueView:
         seq=int(seq or 0),
         epoch=(epoch or b"").decode(),
         last_event_id=newest[0][0].decode() if newest else "0-0",
+        paused=int(paused) / 1_000_000 if paused else None,
     )
 
 

@@ -52,7 +52,7 @@ class QueueKeys:
     locked                    hash    lock → who holds it, until when
     awaited                   hash    id → channels of those who wait for its end
     events                    stream  the durable events, one JSON object in field ``e``
-    meta                      hash    seq, order, epoch, last_seen, reap_after, longest_lease, last_check
+    meta                      hash    seq, order, epoch, last_seen, reap_after, longest_lease, last_check, paused
     lanes, lanes_used         hash, zset   producer lane → last number; lane → last use
     requests                  hash    owner → its last reserve request
     consumers                 hash    consumer id → its ``<µs> <workers> <JSON>``
@@ -81,6 +81,10 @@ class QueueKeys:
     def ends(self, waiter: str) -> str:
         """The pub/sub channel on which a waiting process is told of tasks that ended."""
         return f"limelight:{{{self.queue}}}:ends:{waiter}"
+
+    def value(self, name: str) -> str:
+        """The string key that holds one of the application's own values."""
+        return f"limelight:{{{self.queue}}}:value:{name}"
 
     def snapshot(self, group: str) -> str:
         """An exporter group's metric state and position, together in one key."""

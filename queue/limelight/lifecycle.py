@@ -30,8 +30,11 @@ class State(StrEnum):
 NEXT: Final[Mapping[tuple[State, str], State]] = {
     (State.DELAYED, "schedule"): State.SCHEDULED,
     (State.DELAYED, "schedule late"): State.READY,
+    (State.DELAYED, "cancel"): State.GONE,
     (State.SCHEDULED, "promote"): State.READY,
+    (State.SCHEDULED, "cancel"): State.GONE,
     (State.READY, "reserve"): State.RESERVED,
+    (State.READY, "cancel"): State.GONE,
     (State.RESERVED, "start"): State.RUNNING,
     (State.RESERVED, "revoked at start"): State.GONE,
     (State.RESERVED, "expired at start"): State.GONE,
@@ -45,6 +48,8 @@ NEXT: Final[Mapping[tuple[State, str], State]] = {
     (State.RUNNING, "back"): State.READY,
     (State.RUNNING, "reap"): State.READY,
     (State.RUNNING, "reap past the limit"): State.DEAD,
+    (State.DEAD, "requeue"): State.READY,
+    (State.DEAD, "purge"): State.GONE,
 }
 
 
@@ -68,6 +73,11 @@ class Raised:
     """The task's function raised. `final`: no retry could help, such as a body that cannot be read."""
 
     final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """The run took longer than its task may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +126,9 @@ class Interrupted:
     """The worker was told to stop before the run ended."""
 
 
-Outcome = Returned | Raised | ResultRefused | AskedRetry | Canceled | Locked | RateLimited | Interrupted
+Outcome = (
+    Returned | Raised | TimedOut | ResultRefused | AskedRetry | Canceled | Locked | RateLimited | Interrupted
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +193,17 @@ def settle(outcome: Outcome, retries: Retries, chance: float = 0.0) -> Decision:
             return _without_its_turn(outcome, retries, chance)
         case Canceled(retry=wanted):
             return _canceled(wanted, retries, chance)
-        case Raised(final=False) if retries.left > 0:
-            return _again(events.EVENT_ERROR_TASK, "error", retries, chance)
-        case Raised():
-            return Decision(events.EVENT_ERROR_TASK, "error", Fate.DEAD, end="dead")
+        case TimedOut():
+            return _failed(events.EVENT_TIMEOUT, "timeout", retries, chance)
+        case Raised(final=final):
+            left = replace(retries, left=0) if final else retries
+            return _failed(events.EVENT_ERROR_TASK, "error", left, chance)
+
+
+def _failed(status: str, outcome: str, retries: Retries, chance: float) -> Decision:
+    if retries.left > 0:
+        return _again(status, outcome, retries, chance)
+    return Decision(status, outcome, Fate.DEAD, end="dead")
 
 
 def _again(status: str, outcome: str, retries: Retries, chance: float, *, granted: bool = False) -> Decision:

@@ -14,6 +14,7 @@ from typing import Any, Final, Generic, ParamSpec, TypeVar, overload
 from uuid import UUID
 
 from . import canvas, memory, wire
+from .administration import Administered, checked_max_dead
 from .canvas import Placed, Plan, Work, chord, group
 from .catch_up import CatchUp, policy
 from .emitter import RedisEventEmitter, Speaker, service_of
@@ -215,7 +216,7 @@ class TaskWrapper(Generic[P, R]):
         return self.queue.registry.remove(self.options.name)
 
 
-class RedisQueue:
+class RedisQueue(Administered):
     """A queue in Redis.
 
     Args:
@@ -228,6 +229,7 @@ class RedisQueue:
         serializer: `wire.MessagePack` (default) or `wire.SignedPickle`.
         service_name: ``service.name`` in traces, unless ``OTEL_SERVICE_NAME`` is set; else the queue's name.
         max_redeliveries: How many lost workers a task may survive before it is a dead letter.
+        max_dead: How many dead letters are kept; beyond it consumers purge the oldest. None keeps all.
         patience: Seconds that an enqueue may wait for a Redis that cannot be reached; 0 fails at once.
         immediate: Whether tasks run where they are enqueued, at once; see the property.
         immediate_use_memory: Whether the queue is one in memory while it is immediate.
@@ -252,6 +254,7 @@ class RedisQueue:
         serializer: wire.Serializer | None = None,
         service_name: str | None = None,
         max_redeliveries: int = 3,
+        max_dead: int | None = 10_000,
         patience: float = 0.0,
         immediate: bool = False,
         immediate_use_memory: bool = True,
@@ -263,6 +266,7 @@ class RedisQueue:
         self.result_ttl_ms = max(1, round(as_seconds(result_ttl) * 1000))
         self.serializer = serializer or wire.MessagePack()
         self.max_redeliveries = max_redeliveries
+        self.max_dead = checked_max_dead(max_dead)
         self.registry = Registry(name)
         self._service = service_of(os.environ, service_name or name)
         self._speaker: Speaker | None = None
@@ -275,7 +279,8 @@ class RedisQueue:
             speaker=lambda: self.speaker,
             patience_seconds=patience,
         )
-        self.storage = self._own_storage = self._storage_at(Address(url, redis_options))
+        self._own_storage = self._storage_at(Address(url, redis_options))
+        self.storage: RedisStorage = self._own_storage
         self.immediate_use_memory = immediate_use_memory
         self._inline: InlineWorker | None = None
         self.immediate = immediate
@@ -349,10 +354,6 @@ class RedisQueue:
 
         def declare(func: Callable[P, R]) -> TaskWrapper[P, R]:
             function = func.func if isinstance(func, TaskWrapper) else func
-            if inspect.iscoroutinefunction(function):
-                raise ConfigurationError(
-                    f"{function.__qualname__} is async: workers run plain functions only"
-                )
             options = TaskOptions(
                 name=name or function.__name__,
                 retries=tries,
@@ -662,11 +663,11 @@ class RedisQueue:
     # -- Locks and limits -------------------------------------------------------------------------------
     def lock_task(self, lock_name: str, ttl: float | None = None) -> TaskLock:
         """A lock: a decorator below ``@queue.task()``, or a context manager; see `TaskLock`."""
-        return TaskLock(self.storage, lock_name, ttl)
+        return TaskLock(lambda: self.storage, lock_name, ttl)
 
     def is_locked(self, lock_name: str) -> bool:
         """Whether somebody holds the lock."""
-        return TaskLock(self.storage, lock_name).locked()
+        return TaskLock(lambda: self.storage, lock_name).locked()
 
     def flush_locks(self, *names: str) -> set[str]:
         """Free the locks of these names, or all of the queue, whoever holds them; returns which were held."""
@@ -678,7 +679,7 @@ class RedisQueue:
 
     def rate_limit(self, name: str, limit: int, per: float | dt.timedelta, retry: bool = True) -> RateLimit:
         """A rate limit: a decorator below ``@queue.task()``, or a context manager; see `RateLimit`."""
-        return RateLimit(self.storage, name, limit, per, retry)
+        return RateLimit(lambda: self.storage, name, limit, per, retry)
 
     def close(self) -> None:
         """Close this thread's connections."""

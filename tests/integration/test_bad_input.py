@@ -27,6 +27,8 @@ def project(folder: Path, text: str = QUEUE, name: str = "tasks.py") -> Path:
         ("tasks:quue", QUEUE, ["has no 'quue'", "Did you mean tasks:queue?"]),
         ("tasks:number", QUEUE, ["tasks:number is a int, not a RedisQueue", "Did you mean tasks:queue?"]),
         ("tasks", QUEUE, ["'tasks' names no queue", "module:name"]),
+        ("tasks:queue=often", QUEUE, ["weight must be a whole number, as in tasks:queue=3"]),
+        ("tasks:queue=0", QUEUE, ["the weight of 'mail' must be 1 or more, not 0"]),
         ("tasks:queue", "import not_installed_here", ["needs 'not_installed_here'"]),
         ("tasks:queue", "x = 1\n1 / 0", ["ZeroDivisionError: division by zero", "tasks.py:2"]),
         ("tasks:queue", "from limelight import RedisQueue\nqueue = RedisQueue('a b')", ["queue name 'a b'"]),

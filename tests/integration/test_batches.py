@@ -46,11 +46,16 @@ class Tasks:
         assert self.go_on.wait(30)
         return number
 
-    def warm_up(self) -> None:
-        """Have the consumer learn that tasks are quick."""
-        ids = enqueue_together(self.queue, [self.quick.s() for _ in range(150)])
-        wait_until(lambda: has_ended(self.queue, ids[-1]))
-        wait_until(lambda: not self.queue.storage.address.client().hlen(self.queue.keys["tasks"]))
+    def warm_up(self, consumer: Consumer) -> None:
+        """Have the consumer learn that tasks are quick, however noisy the machine is."""
+        client = self.queue.storage.address.client()
+        (station,) = consumer._stations
+        for _ in range(50):
+            enqueue_together(self.queue, [self.quick.s() for _ in range(150)])
+            wait_until(lambda: not client.hlen(self.queue.keys["tasks"]))
+            if station.trips.pace.count >= MOST // 2:
+                return
+        raise AssertionError("this machine is too busy to run no-ops quickly")
 
 
 def reserve_trips(queue: RedisQueue) -> int:
@@ -60,8 +65,8 @@ def reserve_trips(queue: RedisQueue) -> int:
 
 def test_quick_tasks_are_taken_many_at_a_time_and_each_is_told(queue: RedisQueue) -> None:
     tasks = Tasks(queue)
-    with consuming(queue, workers=1):
-        tasks.warm_up()
+    with consuming(queue, workers=1) as consumer:
+        tasks.warm_up(consumer)
         before = reserve_trips(queue)
         ids = enqueue_together(queue, [tasks.quick.s() for _ in range(1_000)])
         wait_until(lambda: not queue.storage.address.client().hlen(queue.keys["tasks"]))
@@ -75,8 +80,8 @@ def test_quick_tasks_are_taken_many_at_a_time_and_each_is_told(queue: RedisQueue
 
 def test_a_long_task_is_told_at_once_and_results_before_it_do_not_wait_for_it(queue: RedisQueue) -> None:
     tasks = Tasks(queue)
-    with consuming(queue, workers=1, lease_seconds=30):
-        tasks.warm_up()
+    with consuming(queue, workers=1, lease_seconds=30) as consumer:
+        tasks.warm_up(consumer)
         *quick, slow = enqueue_together(queue, [*(tasks.quick.s() for _ in range(10)), tasks.slow.s()])
         wait_until(lambda: tasks.running)
         assert statuses(queue, id=slow)[-1] == "started"
@@ -91,8 +96,8 @@ def test_a_long_task_is_told_at_once_and_results_before_it_do_not_wait_for_it(qu
 
 def test_what_was_taken_with_a_long_task_is_run_by_another_worker(queue: RedisQueue) -> None:
     tasks = Tasks(queue)
-    with consuming(queue, workers=2, lease_seconds=30):
-        tasks.warm_up()
+    with consuming(queue, workers=2, lease_seconds=30) as consumer:
+        tasks.warm_up(consumer)
         slow, *quick = enqueue_together(queue, [tasks.slow.s(), *(tasks.quick.s() for _ in range(20))])
         wait_until(lambda: tasks.running)
         began = time.monotonic()
@@ -106,8 +111,8 @@ def test_what_was_taken_with_a_long_task_is_run_by_another_worker(queue: RedisQu
 
 def test_what_was_taken_with_a_long_task_goes_back_where_no_worker_is_idle(queue: RedisQueue) -> None:
     tasks = Tasks(queue)
-    with consuming(queue, workers=1, lease_seconds=30):
-        tasks.warm_up()
+    with consuming(queue, workers=1, lease_seconds=30) as consumer:
+        tasks.warm_up(consumer)
         _, *quick = enqueue_together(queue, [tasks.slow.s(), *(tasks.quick.s() for _ in range(10))])
         wait_until(lambda: tasks.running)
         wait_until(lambda: statuses(queue, id=quick[-1])[-1] == "interrupted", 2)
@@ -126,8 +131,8 @@ def test_what_was_taken_with_a_long_task_goes_back_where_no_worker_is_idle(queue
 def test_a_batch_of_tasks_that_all_turn_slow_is_shared_too(queue: RedisQueue) -> None:
     """No single task is long here, but forty of 25 ms behind one another would be."""
     tasks = Tasks(queue)
-    with consuming(queue, workers=4, lease_seconds=30):
-        tasks.warm_up()
+    with consuming(queue, workers=4, lease_seconds=30) as consumer:
+        tasks.warm_up(consumer)
         began = time.monotonic()
         enqueue_together(queue, [tasks.nap.s(0.025) for _ in range(40)])
         wait_until(lambda: not queue.storage.address.client().hlen(queue.keys["tasks"]))
@@ -140,7 +145,7 @@ class Fairness:
     """Looks every few milliseconds whether a task waits, in Redis or on a bench, while a worker idles."""
 
     def __init__(self, queue: RedisQueue, consumer: Consumer) -> None:
-        self.longest = 0.0
+        self.longest, self.looks = 0.0, 0
         self._queue, self._consumer = queue, consumer
         self._client = queue.storage.address.client()
         self._over = threading.Event()
@@ -157,7 +162,7 @@ class Fairness:
     def _watch(self) -> None:
         since: float | None = None
         while not self._over.wait(0.003):
-            now = time.monotonic()
+            now, self.looks = time.monotonic(), self.looks + 1
             if not self._is_unfair():
                 since = None
             else:
@@ -166,8 +171,8 @@ class Fairness:
 
     def _is_unfair(self) -> bool:
         idle = self._consumer._lounge._idle
-        benches = [worker.bench for worker in self._consumer._workers]
-        local = len(self._consumer._spare) + sum(len(bench._todo) for bench in benches if bench.current)
+        benches = [seat.bench for seat in self._consumer._crew._seats]
+        local = len(self._consumer._crew._spare) + sum(len(bench._todo) for bench in benches if bench.current)
         return idle > 0 and (local > 0 or self._client.zcard(self._queue.keys["ready"]) > 0)
 
 
@@ -175,7 +180,7 @@ def test_mixed_loads_stay_fair(queue: RedisQueue) -> None:
     """One task in twenty takes 200 ms: none waits for long while a worker idles, and all slow ones run side by side."""
     tasks = Tasks(queue)
     with consuming(queue, workers=8, lease_seconds=30) as consumer:
-        tasks.warm_up()
+        tasks.warm_up(consumer)
         with Fairness(queue, consumer) as fairness:
             began = time.monotonic()
             for _ in range(10):
@@ -184,6 +189,7 @@ def test_mixed_loads_stay_fair(queue: RedisQueue) -> None:
             wait_until(lambda: not queue.storage.address.client().hlen(queue.keys["tasks"]), 20)
             took = time.monotonic() - began
     assert took < 1.2, took  # ten of them on eight workers: 0.4 s
+    assert fairness.looks > 10
     assert fairness.longest < 0.1, fairness.longest  # 15 ms to notice, and the noise of a busy machine
     is_accounted_for(queue)
 
@@ -192,7 +198,7 @@ def test_a_stop_hands_back_what_was_not_begun_and_runs_nothing_twice(queue: Redi
     tasks = Tasks(queue)
     consumer = Consumer(queue, workers=1, lease_seconds=30, shutdown_timeout=10)
     consumer.start()
-    tasks.warm_up()
+    tasks.warm_up(consumer)
     slow, *quick = enqueue_together(queue, [tasks.slow.s(), *(tasks.quick.s() for _ in range(10))])
     wait_until(lambda: tasks.running)
     stop = threading.Thread(target=consumer.stop)
@@ -229,23 +235,22 @@ def test_a_lease_that_ran_out_before_its_task_began_is_given_up(own_redis: OwnRe
     """A batch waits while Redis is away: what was not begun in its lease is not begun, whatever comes then."""
     server = own_redis()
     queue = RedisQueue("batches", url=server.url)
+    tasks = Tasks(queue)
     ran: list[float] = []
     note = queue.task(name="note")(lambda: ran.append(time.monotonic()))
 
     @queue.task()
-    def hang(seconds: float) -> None:
+    def hang() -> None:
         server.kill()
-        time.sleep(seconds)
+        time.sleep(2.0)
 
     with consuming(queue, workers=1, lease_seconds=1) as consumer:
-        ids = enqueue_together(queue, [note.s() for _ in range(150)])
-        wait_until(lambda: has_ended(queue, ids[-1]))
-        ran.clear()
-        enqueue_together(queue, [hang.s(2.0), note.s()])
+        tasks.warm_up(consumer)
+        enqueue_together(queue, [hang.s(), note.s()])
         wait_until(lambda: not server.running, 10)
+        assert len(consumer._stations[0].trips.holdings) == 2
         began = time.monotonic()
         wait_until(lambda: time.monotonic() - began > 2.5, 10)
-        assert consumer.running
         assert not ran
         consumer.stop(graceful=False)
 
@@ -302,8 +307,8 @@ def test_a_token_that_comes_when_nobody_is_idle_any_more_is_left_to_others(queue
 
 def test_the_most_that_is_taken_at_once_is_bounded(queue: RedisQueue) -> None:
     tasks = Tasks(queue)
-    with consuming(queue, workers=1):
-        tasks.warm_up()
+    with consuming(queue, workers=1) as consumer:
+        tasks.warm_up(consumer)
         enqueue_together(queue, [tasks.quick.s() for _ in range(500)])
         wait_until(lambda: not queue.storage.address.client().hlen(queue.keys["tasks"]))
     together = collections.Counter(event["timestamp"] for event in told(queue, status="started"))

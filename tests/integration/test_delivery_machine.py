@@ -314,6 +314,28 @@ class Delivery(RuleBasedStateMachine):
         if ids:
             self.call("revoke", "" if back else "0", chance.choice(ids))
 
+    # -- The operator ----------------------------------------------------------------------------------
+    @rule(chance=st.randoms(use_true_random=False), fate=FATES)
+    def cancel(self, chance: Any, fate: str) -> None:
+        ids = sorted(self.records())
+        if ids:
+            self.call("cancel", "", *chance.sample(ids, min(3, len(ids))), fate=fate)
+
+    @precondition(lambda self: self.dead())
+    @rule(chance=st.randoms(use_true_random=False), fate=FATES)
+    def requeue(self, chance: Any, fate: str) -> None:
+        task_id = chance.choice(self.dead())
+        words = (self.now, "", str(self.now * 1000), 3_600_000_000, task_id, "5" * 16, "6" * 32)
+        self.call("requeue", *words, extra=(KEYS.result(task_id),), fate=fate)
+
+    @precondition(lambda self: self.dead())
+    @rule(chance=st.randoms(use_true_random=False), keep=st.integers(0, 2), fate=FATES)
+    def purge(self, chance: Any, keep: int, fate: str) -> None:
+        self.call("purge", self.now, keep, "producer", "", chance.choice(self.dead()), fate=fate)
+
+    def dead(self) -> list[str]:
+        return [member.decode() for member in self.client.zrange(KEYS["dead"], 0, -1)]
+
     @rule()
     def checkpoint(self) -> None:
         self.saved = (self.snapshot(), set(self.acknowledged))
@@ -368,6 +390,7 @@ class Delivery(RuleBasedStateMachine):
         since = {member.decode() for member in self.client.zrange(KEYS["running_since"], 0, -1)}
         assert since == indexes["running"]
         assert {member.decode() for member in self.client.hkeys(KEYS["revoked"])} <= set(records)
+        assert {member.decode() for member in self.client.hkeys(KEYS["dead_reasons"])} <= indexes["dead"]
 
     @staticmethod
     def check_runs(records: dict[str, list[Any]], events: list[dict[str, Any]]) -> None:
@@ -390,7 +413,7 @@ class Delivery(RuleBasedStateMachine):
             assert task_id in records or ended[task_id], f"{task_id} is lost"
         for task_id in set(records) | set(ended) | set(enqueued):
             alive = task_id in records and records[task_id][0] != "dead"
-            assert ended[task_id] + alive == enqueued[task_id] == 1, task_id
+            assert ended[task_id] + alive == enqueued[task_id] >= 1, task_id
 
     def check_followers(self, records: dict[str, list[Any]], events: list[dict[str, Any]]) -> None:
         """What hangs on a task is enqueued when it ends, once; until then its result may come, and then not."""

@@ -1,5 +1,6 @@
 """Tasks run where they are enqueued, through the same transitions as in a consumer, on each kind of storage."""
 
+import asyncio
 import datetime as dt
 import threading
 from typing import Any
@@ -207,6 +208,34 @@ def test_many_calls_in_one_write_run_in_order(queue: RedisQueue) -> None:
     assert len(queue.enqueue_many(note.s(n) for n in range(5)).get()) == 5
     assert note.map([5, 6]).get() == [None, None]
     assert ran == list(range(7))
+
+
+def test_a_coroutine_runs_to_its_end_wherever_it_is_enqueued(queue: RedisQueue) -> None:
+    @queue.task()
+    async def double(n: int) -> int:
+        await asyncio.sleep(0)
+        return n * 2
+
+    async def inside_a_loop() -> Any:
+        return double(3).get()
+
+    assert double(2).get() == 4
+    assert asyncio.run(inside_a_loop()) == 6
+
+
+def test_a_lock_and_a_limit_go_where_the_queue_goes() -> None:
+    queue = RedisQueue("work", url="redis://nobody.invalid:1")
+
+    @queue.task()
+    @queue.lock_task("door")
+    @queue.rate_limit("calls", 1, per=60)
+    def ring() -> int:
+        return 1
+
+    queue.immediate = True
+    assert ring().get() == 1
+    assert ring().get() is None
+    assert statuses(queue)[-1] == "scheduled", "there is room in a minute"
 
 
 def test_it_can_be_switched_on_and_off(redis_url: str) -> None:

@@ -171,7 +171,7 @@ def test_whole_consumers_run_each_due_time_of_a_day_once(
             clock.now = minute + dt.timedelta(seconds=1)
             looks.begin()
             for consumer in consumers:
-                consumer._station._scheduler.nudge()
+                consumer._stations[0]._scheduler.nudge()
         looks.wait_for(count)
         fired = {name: place.fired(queue, name) for name in ("named", "hourly", "quarter")}
         assert fired["named"] == expected

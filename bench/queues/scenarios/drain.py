@@ -17,12 +17,13 @@ LIMIT_SECONDS: Final = 300.0
 RATE: Final = "tasks/s"
 
 
-def cases(contenders: Sequence[Contender]) -> list[Case]:
+def cases(contenders: Sequence[Contender], sizes: Sizes) -> list[Case]:
     """All contenders, without and with results; what runs in several processes is compared apart."""
     return [
         Case(one, setting(one_process=one.single_process, results=results), results)
         for results in (False, True)
         for one in contenders
+        if one.drained
     ]
 
 

@@ -13,7 +13,7 @@ from types import FrameType
 import rich_click as click
 
 from limelight.consumer import Consumer
-from limelight.errors import OutcomeUnknown, RedisUnavailable
+from limelight.errors import ConfigurationError, OutcomeUnknown, RedisUnavailable
 from limelight.task_queue import RedisQueue
 
 from .target import find_queue
@@ -22,7 +22,7 @@ log = logging.getLogger("limelight.consumer")
 
 
 @click.command
-@click.argument("target", metavar="MODULE:QUEUE")
+@click.argument("targets", metavar="MODULE:QUEUE[=WEIGHT]...", nargs=-1, required=True)
 @click.option(
     "-w",
     "--workers",
@@ -70,18 +70,19 @@ log = logging.getLogger("limelight.consumer")
     help="How much to say on stderr.",
 )
 def consumer(
-    target: str,
+    targets: tuple[str, ...],
     workers: int,
     lease_seconds: float,
     shutdown_timeout: float,
     path: Path | None,
     log_level: str,
 ) -> None:
-    """Run the tasks of the queue that MODULE:QUEUE names.
+    """Run the tasks of the queues that MODULE:QUEUE names.
 
     \b
-    app.tasks:queue   the variable `queue` of the module `app.tasks`, looked for in the current folder
-    app.tasks.queue   the same
+    app.tasks:queue     the variable `queue` of the module `app.tasks`, looked for in the current folder
+    app.tasks.queue     the same
+    app.tasks:queue=3   beside others: it is asked three times as often as one without a weight
 
     Stop it with SIGTERM or Ctrl-C: running tasks may end, for --shutdown-timeout seconds; then they go
     back to the queue. A second signal hands them back at once, a third exits at once.
@@ -90,6 +91,7 @@ def consumer(
     Examples:
     limelight consumer app.tasks:queue
     limelight consumer app.tasks:queue --workers 16 --log-level debug
+    limelight consumer app:mail=3 app:reports -w 8
     LIMELIGHT_WORKERS=16 limelight consumer app.tasks.queue
     """  # noqa: D301 - \b keeps the lines apart
     logging.basicConfig(
@@ -97,19 +99,35 @@ def consumer(
         stream=sys.stderr,
         format="%(asctime)s %(levelname)-7s %(threadName)-10s %(message)s",
     )
-    queue = find_queue(target, path)
-    running = Consumer(queue, workers=workers, lease_seconds=lease_seconds, shutdown_timeout=shutdown_timeout)
-    run(running, queue)
+    chosen = [weighted(target) for target in targets]
+    queues = [find_queue(target, path) for target, _ in chosen]
+    running = Consumer(
+        queues,
+        workers=workers,
+        weights={queue.name: weight for queue, (_, weight) in zip(queues, chosen, strict=True)},
+        lease_seconds=lease_seconds,
+        shutdown_timeout=shutdown_timeout,
+    )
+    run(running)
 
 
-def run(consumer: Consumer, queue: RedisQueue) -> None:
+def weighted(target: str) -> tuple[str, int]:
+    """Take ``module:name=3`` apart; the weight is 1 where none is given."""
+    name, separator, weight = target.partition("=")
+    if separator and not weight.isdecimal():
+        raise ConfigurationError(f"{target!r}: the weight must be a whole number, as in {name}=3")
+    return name, int(weight or 1)
+
+
+def run(consumer: Consumer) -> None:
     """Start, wait for a signal, stop. Handlers only count; the main thread does the work."""
     signals = Signals()
-    _check_redis(queue)
+    for queue in consumer.queues:
+        _check_redis(queue)
     consumer.start()
-    log.info(
-        "consuming queue %s at %s: %s", queue.name, queue.storage.address.shown, ", ".join(queue.registry)
-    )
+    for queue in consumer.queues:
+        where, tasks = queue.storage.address.shown, ", ".join(queue.registry)
+        log.info("consuming queue %s at %s: %s", queue.name, where, tasks)
     signals.wait(1)
     log.info("stopping: %d tasks still run (signal again to hand them back at once)", consumer.running)
     stop = threading.Thread(target=consumer.stop, name="stop", daemon=True)
@@ -125,7 +143,8 @@ def run(consumer: Consumer, queue: RedisQueue) -> None:
             os._exit(1)
     log.info("stopped")
     logging.shutdown()
-    queue.close()
+    for queue in consumer.queues:
+        queue.close()
 
 
 def _check_redis(queue: RedisQueue) -> None:

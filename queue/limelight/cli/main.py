@@ -16,8 +16,11 @@ from limelight.errors import (
     OutcomeUnknown,
     RedisRefused,
     RedisUnavailable,
+    TaskNotFound,
     UnknownQueue,
 )
+
+from .text import shown
 
 GROUP: Final = "limelight.commands"
 EXIT_USAGE: Final = 2
@@ -76,8 +79,10 @@ def limelight() -> None:
     \b
     Start here:   limelight demo
     Run tasks:    limelight consumer app.tasks:queue
+    See queues:   limelight queue ls
     Watch them:   limelight events tail
     Metrics:      limelight exporter
+    In trouble:   limelight doctor
     """  # noqa: D301 - \b keeps the lines apart
 
 
@@ -87,14 +92,15 @@ def main() -> None:
         limelight(prog_name="limelight")
     except LimelightError as error:
         logging.shutdown()
-        print(f"limelight: {error}", file=sys.stderr)  # noqa: T201
+        lines = [shown(line) for line in str(error).split("\n")]  # it may quote what stands in Redis
+        print("limelight:", "\n".join(lines), file=sys.stderr)  # noqa: T201
         sys.exit(exit_code(error))
 
 
 def exit_code(error: LimelightError) -> int:
-    """2: used wrongly; 3: Redis; 4: no such queue; 1: anything else."""
+    """2: used wrongly; 3: Redis; 4: no such queue or task; 1: anything else."""
     if isinstance(error, ConfigurationError):
         return EXIT_USAGE
-    if isinstance(error, UnknownQueue):
+    if isinstance(error, UnknownQueue | TaskNotFound):
         return EXIT_NOT_FOUND
     return EXIT_REDIS if isinstance(error, RedisUnavailable | RedisRefused | OutcomeUnknown) else 1

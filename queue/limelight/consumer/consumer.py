@@ -1,132 +1,112 @@
-"""A consumer: workers, scheduler, reaper and heartbeat of one queue in one process."""
+"""A consumer: the workers of one or several queues, and all that is done for those queues, as one object."""
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 import uuid
+from collections.abc import Mapping, Sequence
 
-from limelight.errors import ConfigurationError
 from limelight.task_queue import RedisQueue
 
-from .errand import Errand
+from .crew import Crew
 from .lounge import Lounge
-from .rota import Rota
-from .spare import Spare
-from .station import Station, start_thread
-from .watchdog import Watchdog
-from .worker import Worker
-
-log = logging.getLogger("limelight.consumer")
+from .plan import Plan
+from .station import Station
 
 
 class Consumer:
-    """Runs the tasks of a queue in threads of this process.
+    """Runs the tasks of one or several queues.
 
     Attributes:
-        id: New at every start.
+        id: New at every start; the same for each of its queues.
+        wants_to_stop: Set when it cannot go on well, and had better be stopped and replaced by its supervisor.
 
     Args:
-        queue: Whose tasks; they must be declared (imported) before `start`.
+        queues: Whose tasks, a queue or several; tasks must be declared (imported) before `start`.
         workers: How many tasks run at once.
+        kind: What runs them: ``thread``.
+        weights: Of queues by name: how often each is asked compared with the others; 1 where none is given.
         lease_seconds: A worker that is not heard of for this long is given up, and its tasks run elsewhere.
         shutdown_timeout: Seconds that `stop` waits for running tasks before it hands them back.
         scheduler_interval: Longest time in seconds between two looks at the schedule.
+        periodic: Whether periodic tasks are enqueued from here.
+        max_tasks: After so many tasks a worker is replaced; 0: never.
+        health_check_interval: Seconds between two looks whether a thread of ours died.
     """
 
     def __init__(
         self,
-        queue: RedisQueue,
+        queues: RedisQueue | Sequence[RedisQueue],
         *,
         workers: int = 1,
+        kind: str = "thread",
+        weights: Mapping[str, int] | None = None,
         lease_seconds: float = 30.0,
         shutdown_timeout: float = 25.0,
         scheduler_interval: float = 1.0,
+        periodic: bool = True,
+        max_tasks: int = 0,
+        health_check_interval: float = 10.0,
     ) -> None:
-        faults = [
-            *(
-                [f"queue {queue.name!r} is immediate: its tasks run in who enqueues them"]
-                if queue.immediate
-                else []
-            ),
-            *([] if workers >= 1 else [f"workers must be 1 or more, not {workers}"]),
-            *([] if lease_seconds >= 1 else [f"lease_seconds must be 1 or more, not {lease_seconds}"]),
-            *(
-                []
-                if shutdown_timeout >= 0
-                else [f"shutdown_timeout must be 0 or more, not {shutdown_timeout}"]
-            ),
-            *(
-                []
-                if scheduler_interval > 0
-                else [f"scheduler_interval must be more than 0, not {scheduler_interval}"]
-            ),
-        ]
-        if faults:
-            raise ConfigurationError("cannot start: " + "; ".join(faults))
-        self.queue = queue
+        self.queues = [queues] if isinstance(queues, RedisQueue) else list(queues)
+        self.plan = Plan(
+            workers=workers,
+            kind=kind,
+            weights=dict(weights or {}),
+            lease_seconds=lease_seconds,
+            shutdown_timeout=shutdown_timeout,
+            scheduler_interval=scheduler_interval,
+            periodic=periodic,
+            max_tasks=max_tasks,
+            health_check_interval=health_check_interval,
+        )
+        self.plan.check(self.queues)
         self.id = ""
-        self._count = workers
-        self._shutdown_timeout = shutdown_timeout
-        self._scheduler_interval = scheduler_interval
-        self._lease_seconds = lease_seconds
+        self.wants_to_stop = threading.Event()
         self._stopping, self._stopped = threading.Event(), threading.Event()
         self._impatient = threading.Event()
-        self._lounge, self._spare = Lounge(), Spare()
-        self._workers: list[Worker] = []
-        self._owners: list[str] = []
-        self._threads: list[threading.Thread] = []
+        self._lounge = Lounge()
+        self._stations: list[Station] = []
 
     def start(self) -> None:
         """Begin to work. Redis may be away: everything waits for it and says so."""
         # Of this start: two consumers in one process, or two processes after a fork, never share it.
         self.id = uuid.uuid4().hex
-        self._station = Station(
-            self.queue,
+        self._stations = [
+            Station(
+                queue,
+                self.plan,
+                consumer=self.id,
+                lounge=self._lounge,
+                stopping=self._stopping,
+                stopped=self._stopped,
+            )
+            for queue in self.queues
+        ]
+        self._crew = Crew(
+            self._stations,
+            self.plan,
             consumer=self.id,
-            workers=self._count,
             lounge=self._lounge,
             stopping=self._stopping,
             stopped=self._stopped,
-            lease_seconds=self._lease_seconds,
-            scheduler_interval=self._scheduler_interval,
+            exhausted=self.wants_to_stop.set,
         )
-        self._watchdog = Watchdog(
-            benches=lambda: [worker.bench for worker in self._workers],
-            spare=self._spare,
-            couriers={self.queue: self._station.courier},
-            lounge=self._lounge,
-            stopping=self._stopping,
-            stopped=self._stopped,
-        )
-        self._workers = [self._worker(number) for number in range(1, self._count + 1)]
-        self._station.greet()
-        for name, run in self._station.services().items():
-            start_thread(name, run)
-        start_thread("watchdog", self._watchdog.run)
-        self._threads = [start_thread(worker.name, worker.run) for worker in self._workers]
-
-    def _worker(self, number: int) -> Worker:
-        name = f"worker-{number}"
-        errand = Errand(
-            self._station.trips, owner=f"{self.id}:{number}", worker=name, stopping=self._stopping
-        )
-        self._owners.append(errand.owner)
-        return Worker(
-            name,
-            errands=[errand],
-            rota=Rota({errand: 1}),
-            spare=self._spare,
-            lounge=self._lounge,
-            watchdog=self._watchdog,
-            stopping=self._stopping,
-        )
+        for station in self._stations:
+            station.start()
+        self._crew.start()
 
     @property
     def running(self) -> int:
         """How many tasks were begun and are not settled yet."""
-        return sum(job.watch is not None for job in self._station.trips.holdings.all())
+        jobs = [job for station in self._stations for job in station.trips.holdings.all()]
+        return sum(job.watch is not None for job in jobs)
+
+    @property
+    def abandoned(self) -> int:
+        """How many threads are stuck in tasks that would not stop when their time was over."""
+        return self._crew.abandoned
 
     def stop(self, *, graceful: bool = True) -> bool:
         """Stop: nothing new begins, running tasks may end, what does not is handed back as interrupted.
@@ -141,17 +121,16 @@ class Consumer:
             self.hand_back_now()
         self._stopping.set()
         self._lounge.close()
-        self._watchdog.expect(0.0)
-        deadline = time.monotonic() + self._shutdown_timeout
-        for thread in self._threads:
-            while thread.is_alive() and not self._impatient.is_set() and time.monotonic() < deadline:
-                self._station.end_waits()
-                thread.join(min(0.1, max(0.0, deadline - time.monotonic())))
-        left = self._station.hand_back()
+        self._crew.wake()
+        deadline = time.monotonic() + self.plan.shutdown_timeout
+        for station in self._stations:
+            station.end_waits()
+        self._crew.join(deadline, self._impatient)
+        left = sum(station.hand_back() for station in self._stations)
         self._stopped.set()
-        self._station.courier.wake()
-        self._watchdog.expect(0.0)
-        self._station.leave(self._owners)
+        self._crew.wake()
+        for station in self._stations:
+            station.leave(self._crew.owners)
         return not left
 
     def hand_back_now(self) -> None:

@@ -16,6 +16,7 @@ from .trips import Trips
 log = logging.getLogger("limelight.consumer")
 
 _BATCH: Final = 100
+_OUTAGE_SECONDS: Final = 0.1
 
 
 class Courier:
@@ -63,9 +64,9 @@ class Courier:
 
     def _carry(self, jobs: list[Job]) -> None:
         """Send; what Redis does not take now goes before what came since, and waits for its time."""
-        pause = self.trips.outage.until - time.monotonic()
-        if pause > 0:
-            self._stopped.wait(pause)
+        while not self.trips.outage.may_try(time.monotonic()):
+            if self._stopped.wait(_OUTAGE_SECONDS):
+                return
         left = jobs
         try:
             left, _ = self.trips.make(jobs, None, self._where)

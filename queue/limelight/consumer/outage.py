@@ -7,6 +7,8 @@ import threading
 from typing import Final
 
 PAUSE_SECONDS: Final = (0.1, 5.0)
+TRY_SECONDS: Final = 15.0
+"""How long whoever tries is waited for: longer than an answer may take."""
 
 
 class Outage:
@@ -20,17 +22,29 @@ class Outage:
         self.until = 0.0
         self._pause = PAUSE_SECONDS[0]
         self._told = False
+        self._is_tried = False
         self._lock = threading.Lock()
 
     def lasts(self, now: float) -> bool:
         """Whether a try would come too early at `now` (monotonic seconds)."""
         return now < self.until
 
+    def may_try(self, now: float) -> bool:
+        """Whether the caller may try: all while all is well; then one at a time, or an outage would hold up all."""
+        if not self.until:
+            return True
+        with self._lock:
+            if now < self.until:
+                return False
+            self.until, self._is_tried = now + TRY_SECONDS, True
+            return True
+
     def fails(self, now: float) -> None:
         """Note a failed try. Those that were under way together count as one; each round doubles the pause."""
         with self._lock:
-            if now < self.until:
+            if now < self.until and not self._is_tried:
                 return
+            self._is_tried = False
             self.until = now + self._pause * random.uniform(0.5, 1.0)
             self._pause = min(self._pause * 2, PAUSE_SECONDS[1])
 
@@ -44,4 +58,5 @@ class Outage:
         """Note that Redis did as it was asked."""
         if self.until:
             with self._lock:
-                self.until, self._pause, self._told = 0.0, PAUSE_SECONDS[0], False
+                self.until, self._pause = 0.0, PAUSE_SECONDS[0]
+                self._told = self._is_tried = False

@@ -1,4 +1,4 @@
-"""The reaper thread: takes tasks from workers that are gone, whoever's they were."""
+"""The reaper thread: takes tasks from workers that are gone, and keeps the dead letters within their limit."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 
 from limelight.errors import LimelightError
 from limelight.execution import failure_result
+from limelight.storage.administration import CHUNK
 from limelight.task_queue import RedisQueue
 
 log = logging.getLogger("limelight.consumer")
@@ -36,6 +37,7 @@ class Reaper:
         while not self._stopping.wait(self._lease_seconds / 6):
             try:
                 self._look()
+                self._trim_dead()
             except LimelightError as error:
                 log.debug("reaper waits for Redis: %s", error)
             except Exception:
@@ -59,6 +61,13 @@ class Reaper:
         )
         if verdict in {"redelivered", "dead"}:
             log.warning("the worker of task %s is lost: the task is %s", task_id, verdict)
+
+    def _trim_dead(self) -> None:
+        keep, trimmed = self._queue.max_dead, CHUNK
+        while keep is not None and trimmed == CHUNK and not self._stopping.is_set():
+            trimmed = self._queue.storage.administration.trim_dead(keep)
+            if trimmed:
+                log.warning("purged the %d oldest dead letters: more than %d (max_dead)", trimmed, keep)
 
 
 def _lost_result(task_id: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 import traceback as tb
@@ -30,10 +31,17 @@ class Scheduler:
         reporter: Takes the events of what could not be enqueued.
         stopping: Set when it shall end.
         interval_seconds: Longest time between two looks.
+        periodic: Whether it enqueues periodic tasks.
     """
 
     def __init__(
-        self, queue: RedisQueue, *, reporter: Reporter, stopping: threading.Event, interval_seconds: float
+        self,
+        queue: RedisQueue,
+        *,
+        reporter: Reporter,
+        stopping: threading.Event,
+        interval_seconds: float,
+        periodic: bool = True,
     ) -> None:
         self._queue = queue
         self._storage = queue.storage
@@ -42,7 +50,7 @@ class Scheduler:
         self._interval = interval_seconds
         self._where = queue.speaker.where
         self._periodic = PeriodicTasks(queue, reporter)
-        self._next_look = 0.0
+        self._next_look = 0.0 if periodic else math.inf
         self._failing = False
         self._nudged = threading.Event()
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
+from typing import Final
 
 from limelight import closing, events
 from limelight.emitter import NO_TASK, fragment
@@ -18,12 +19,16 @@ from .courier import Courier
 from .doorman import Doorman
 from .heartbeat import Heartbeat
 from .lounge import Lounge
+from .plan import Plan
 from .reaper import Reaper
 from .reporter import Reporter
 from .scheduler import Scheduler
+from .threads import Threads
 from .trips import Trips
 
 log = logging.getLogger("limelight.consumer")
+
+_END_OF_WAIT_SECONDS: Final = 2.0
 
 
 class Station:
@@ -36,52 +41,53 @@ class Station:
 
     Args:
         queue: Which.
-        consumer: Id of the consumer.
-        workers: How many tasks it can run at once.
+        plan: How the consumer works.
+        consumer: Its id.
         lounge: Where its idle workers are.
         stopping: Set when nothing new may begin.
         stopped: Set when nothing runs any more.
-        lease_seconds: How long a task is ours without renewal.
-        scheduler_interval: Longest time in seconds between two looks at the schedule.
     """
 
     def __init__(
         self,
         queue: RedisQueue,
+        plan: Plan,
         *,
         consumer: str,
-        workers: int,
         lounge: Lounge,
         stopping: threading.Event,
         stopped: threading.Event,
-        lease_seconds: float,
-        scheduler_interval: float,
     ) -> None:
         self.queue = queue
+        self._threads, self._doors = Threads(), Threads()
         self._consumer = consumer
-        self._workers = workers
+        self._workers = plan.workers
         self._reporter = Reporter(queue.storage)
         self._scheduler = Scheduler(
-            queue, reporter=self._reporter, stopping=stopping, interval_seconds=scheduler_interval
+            queue,
+            reporter=self._reporter,
+            stopping=stopping,
+            interval_seconds=plan.scheduler_interval,
+            periodic=plan.periodic,
         )
         self.trips = Trips(
             queue,
             reporter=self._reporter,
             on_scheduled=self._scheduler.nudge,
-            lease_seconds=lease_seconds,
+            lease_seconds=plan.lease_seconds,
         )
         self.courier = Courier(self.trips, stopped=stopped)
         self._doorman = Doorman(self.trips, lounge=lounge, stopping=stopping)
-        self._reaper = Reaper(queue, stopping=stopping, lease_seconds=lease_seconds)
+        self._reaper = Reaper(queue, stopping=stopping, lease_seconds=plan.lease_seconds)
         self._heartbeat = Heartbeat(
             queue,
             consumer=consumer,
             about=self._about(),
-            workers=workers,
+            workers=plan.workers,
             holdings=self.trips.holdings,
             reporter=self._reporter,
             stopped=stopped,
-            lease_seconds=lease_seconds,
+            lease_seconds=plan.lease_seconds,
         )
 
     def _about(self) -> dict[str, object]:
@@ -94,26 +100,29 @@ class Station:
             "started_at": time.time(),
         }
 
-    def services(self) -> dict[str, Callable[[], None]]:
-        """What is to run in threads, by name."""
-        return {
-            "heartbeat": self._heartbeat.run,
-            "scheduler": self._scheduler.run,
-            "reaper": self._reaper.run,
-            "doorman": self._doorman.run,
-            "courier": self.courier.run,
-        }
-
-    def greet(self) -> None:
-        """Tell that the consumer started."""
+    def start(self) -> None:
+        """Tell that the consumer started, and begin."""
         keys = {"consumer": self._consumer, "workers": self._workers, "tasks": list(self.queue.registry)}
         self._tell(events.EVENT_CONSUMER_STARTED, keys)
         self._reporter.flush()
+        self._threads.start("heartbeat", self._heartbeat.run)
+        self._threads.start("scheduler", self._scheduler.run)
+        self._threads.start("reaper", self._reaper.run)
+        self._threads.start("courier", self.courier.run)
+        self._doors.start("doorman", self._doorman.run)
+
+    def check(self) -> None:
+        """Replace threads that died."""
+        self._threads.check()
+        self._doors.check()
 
     def end_waits(self) -> None:
-        """Have the threads that wait for work or for a due time look up."""
+        """Have nobody wait for work or for a due time any more."""
         self._scheduler.nudge()
-        self.queue.storage.end_waits()
+        until = time.monotonic() + _END_OF_WAIT_SECONDS
+        while (alive := self._doors.alive()) and time.monotonic() < until:
+            self.queue.storage.end_waits()
+            alive[0].join(0.02)
 
     def hand_back(self) -> int:
         """Settle what is still held: as it ended, or as interrupted; returns how many still ran.
@@ -146,10 +155,3 @@ class Station:
     def _tell(self, status: str, keys: dict[str, object]) -> None:
         told = NO_TASK + self.queue.speaker.where + fragment(keys)
         self._reporter.add(Notice(status, False, "worker", told, stream_only=True))
-
-
-def start_thread(name: str, run: Callable[[], None]) -> threading.Thread:
-    """Start a thread that does not keep the process alive."""
-    thread = threading.Thread(target=run, name=name, daemon=True)
-    thread.start()
-    return thread

@@ -11,6 +11,7 @@ import contextlib
 import os
 import re
 import socket
+import ssl
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
@@ -37,7 +38,7 @@ class Call:
     """One script call: the script, its KEYS and its ARGV."""
 
     script: Script
-    keys: Sequence[str]
+    keys: Sequence[str | bytes]
     args: Sequence[str | bytes | int | float]
 
 
@@ -172,6 +173,28 @@ class Link:
         """Run one plain command. Raises as `call`."""
         (answer,) = self._commands([words])
         return answer
+
+    def rehearse(self, commands: Sequence[Sequence[str | bytes | int | float]]) -> list[str] | None:
+        """What Redis would refuse, and why; nothing of it is done.
+
+        Redis checks rights when a command is queued in a transaction; this one is discarded.
+
+        Returns:
+            Per command Redis' refusal, "" where it would take it; None if we may not begin a transaction. Raises as
+            `call`.
+        """
+        connection = self._ready([])
+        (begun,) = self._exchange(connection, [("MULTI",)])
+        if isinstance(begun, Exception):  # without it everything would be done
+            return None
+        *answers, _ = self._exchange(connection, [*commands, ("DISCARD",)])
+        return [str(answer) if isinstance(answer, Exception) else "" for answer in answers]
+
+    def wire(self) -> tuple[str, bool]:
+        """IP address of the server's end ("" for a socket file), and whether the connection is encrypted."""
+        sock: socket.socket | None = getattr(self._ready([]), "_sock", None)
+        name = sock.getpeername() if sock is not None else ""
+        return "" if isinstance(name, str) else str(name[0]), isinstance(sock, ssl.SSLSocket)
 
     def _commands(self, commands: Sequence[Sequence[str | bytes | int | float]]) -> list[Any]:
         answers = [self._answer(reply) for reply in self._exchange(self._ready([]), commands)]

@@ -23,6 +23,7 @@ from limelight.task import Receipt
 from limelight.tracecontext import new_span_id, new_trace_id
 
 from . import packing
+from .administration import Administration
 from .base import (
     Burial,
     GroupParcel,
@@ -38,6 +39,7 @@ from .base import (
 from .link import Address, Call, Link, ThreadLinks
 from .listening import PubSub, live_events, subscribed
 from .scripts import SCRIPTS
+from .values import Values
 from .waiting import Ends
 
 TRACE_AGE_SECONDS: Final = 3_600.0
@@ -61,6 +63,10 @@ class RedisStorage:
         emitter: What its events look like; None tells none.
         speaker: Who we are in events.
         patience_seconds: How long an enqueue may wait for a Redis that cannot be reached; 0: fail at once.
+
+    Attributes:
+        administration: What an operator does: look, cancel, pause, dead letters.
+        values: The application's own values.
     """
 
     def __init__(
@@ -84,6 +90,14 @@ class RedisStorage:
         self._wait_lock = threading.Lock()
         self._announced = float("-inf")
         self._ends = Ends(lambda channel: subscribed(address, channel), keys.ends)
+        self.administration = Administration(
+            self._links,
+            keys,
+            call=self._call,
+            where=lambda: speaker().where,
+            trace_age_seconds=TRACE_AGE_SECONDS,
+        )
+        self.values = Values(self._links, keys)
 
     # -- Producer ---------------------------------------------------------------------------------------
     def new_receipt(self, kind: str) -> Receipt:
@@ -513,7 +527,7 @@ class RedisStorage:
         self._links.get().close()
         self.address.close()
 
-    def _call(self, script: str, args: Sequence[Any], extra_keys: Sequence[str] = ()) -> Call:
+    def _call(self, script: str, args: Sequence[Any], extra_keys: Sequence[str | bytes] = ()) -> Call:
         return Call(
             SCRIPTS[script], (*self._keys[script], *extra_keys), (*self._head, self._speaker().id, *args)
         )

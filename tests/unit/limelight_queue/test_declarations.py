@@ -138,11 +138,12 @@ def test_a_task_may_be_declared_without_parentheses() -> None:
     assert list(queue.registry) == ["send"]
 
 
-def test_an_async_function_is_refused_at_the_door() -> None:
+def test_an_async_function_is_a_task_like_any_other() -> None:
     async def send() -> None: ...
 
-    with pytest.raises(ConfigurationError, match="send is async"):
-        RedisQueue("mail").task()(send)
+    queue = RedisQueue("mail")
+    assert queue.task()(send).options.name == "send"
+    assert list(queue.registry) == ["send"]
 
 
 def test_a_call_that_the_function_cannot_take_is_refused_where_it_is_made() -> None:

@@ -18,6 +18,7 @@ from limelight.lifecycle import (
     Retries,
     Returned,
     State,
+    TimedOut,
     settle,
 )
 from limelight.retry import Backoff
@@ -38,6 +39,7 @@ OUTCOMES: list[Outcome] = [
     RateLimited(4, retry=False),
     Canceled(retry=None),
     Interrupted(),
+    TimedOut(),
 ]
 
 
@@ -49,6 +51,8 @@ OUTCOMES: list[Outcome] = [
         (Raised(), LEFT, Decision("error-task", "error", Fate.RETRY, "", 10, 20)),
         (Raised(), NONE_LEFT, Decision("error-task", "error", Fate.DEAD, "dead")),
         (Raised(final=True), LEFT, Decision("error-task", "error", Fate.DEAD, "dead")),
+        (TimedOut(), LEFT, Decision("timeout", "timeout", Fate.RETRY, "", 10, 20)),
+        (TimedOut(), NONE_LEFT, Decision("timeout", "timeout", Fate.DEAD, "dead")),
         (AskedRetry(), NONE_LEFT, Decision("retrying", "retry", Fate.RETRY, "", 10, 20, granted=True)),
         (AskedRetry(3), LEFT, Decision("retrying", "retry", Fate.RETRY, "", 3, 10, granted=True)),
         (Canceled(), LEFT, Decision("canceled", "canceled", Fate.END, "canceled")),
@@ -104,3 +108,12 @@ def test_every_state_can_be_left_and_reaches_an_end() -> None:
         reached |= {state for state, after in ways.items() if after & reached}
     assert reached == set(State)
     assert not ways[State.GONE]
+
+
+def test_a_dead_letter_moves_only_when_an_operator_says_so() -> None:
+    assert {way for before, way in NEXT if before is State.DEAD} == {"requeue", "purge"}
+
+
+def test_only_what_no_worker_holds_can_be_canceled() -> None:
+    canceled = {before for before, way in NEXT if way == "cancel"}
+    assert canceled == {State.READY, State.DELAYED, State.SCHEDULED}

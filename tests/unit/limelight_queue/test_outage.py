@@ -1,6 +1,6 @@
 """When to try a Redis again that was away."""
 
-from limelight.consumer.outage import PAUSE_SECONDS, Outage
+from limelight.consumer.outage import PAUSE_SECONDS, TRY_SECONDS, Outage
 
 
 def test_nobody_tries_again_before_the_pause_is_over() -> None:
@@ -39,3 +39,23 @@ def test_an_outage_is_told_once_and_the_next_one_again() -> None:
     outage.fails(2.0)
     assert outage.is_to_be_told()
     assert outage.until <= 2.0 + PAUSE_SECONDS[0]
+
+
+def test_after_an_outage_one_tries_and_the_others_wait_for_how_it_goes() -> None:
+    outage = Outage()
+    assert all(outage.may_try(1.0) for _ in range(3))
+    outage.fails(1.0)
+    assert not outage.may_try(1.0)
+    assert [outage.may_try(2.0) for _ in range(3)] == [True, False, False]
+    assert not outage.may_try(2.0 + TRY_SECONDS - 0.1)
+    outage.fails(12.0)
+    assert outage.may_try(12.0 + 2 * PAUSE_SECONDS[0])
+    outage.ends()
+    assert all(outage.may_try(12.0) for _ in range(3))
+
+
+def test_a_try_of_which_nothing_is_heard_does_not_keep_the_others_out_for_good() -> None:
+    outage = Outage()
+    outage.fails(1.0)
+    assert outage.may_try(2.0)
+    assert outage.may_try(2.0 + TRY_SECONDS)

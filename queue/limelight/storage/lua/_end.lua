@@ -71,9 +71,12 @@ local function ended(id, r, tail, how, value, source)
       if SKIPPED[how] then
         break_promise(f[at + 3])
       elseif f[at] ~= '' then
-        remove(PROMISED, string.match(f[at + 3], '^%S+'))
-        enqueue(f[at], f[at + 1], f[at + 2], source, value, r)
-        wake(1)
+        local follower = string.match(f[at + 3], '^%S+')
+        remove(PROMISED, follower)
+        if redis.call('HEXISTS', TASKS, follower) == 0 then  -- else an earlier life of this task put it there
+          enqueue(f[at], f[at + 1], f[at + 2], source, value, r)
+          wake(1)
+        end
         went_on = how == 'success'
       end
     end

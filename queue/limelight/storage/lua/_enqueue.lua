@@ -18,6 +18,12 @@ local function break_promise(ids)
   for id in string.gmatch(ids, '%S+') do remove(PROMISED, id) end
 end
 
+local function promise_followers(r, tail)
+  if r[FOLLOWERS_LENGTH] == 0 then return end
+  local ok, f = pcall(cmsgpack.unpack, followers_of(r, tail))
+  if ok then promise(f[4] .. ' ' .. f[8]) end
+end
+
 -- `before`: the record of the task that this one follows, nil for a task of its own.
 local function enqueue(spec, followers, body, source, input, before)
   local s = cmsgpack.unpack(spec)
@@ -45,10 +51,7 @@ local function enqueue(spec, followers, body, source, input, before)
   else
     to_ready(id, r, tail, now)
   end
-  if followers ~= '' then
-    local ok, f = pcall(cmsgpack.unpack, followers)
-    if ok and not before then promise(f[4] .. ' ' .. f[8]) end
-  end
+  if not before then promise_followers(r, tail) end
   local span_start = s[17] > 0 and s[17] or now
   tell('enqueued', false, source, {
     about(r, tail), ',"trace_id":"', trace, '","span_id":"', s[11],

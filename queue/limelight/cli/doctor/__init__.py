@@ -1,0 +1,1 @@
+"""`limelight doctor`: checks a Redis and its queues. Reads facts, judges them by pure functions, prints findings."""

@@ -1,0 +1,97 @@
+"""The walk from facts to findings: the server first, then each queue."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+
+from limelight.cli.text import counted
+from limelight.emitter import Speaker, service_of
+from limelight.errors import RedisRefused
+from limelight.event_log import EventLog
+from limelight.inspection import queue_view
+from limelight.keys import QueueKeys
+from limelight.storage.link import Address, Link
+
+from .facts import QueueFacts, RightsFacts
+from .finding import Finding, Status
+from .queue_checks import QUEUE_CHECKS
+from .reading import lacking_rights, queue_facts, server_facts
+from .rights_check import rights
+from .server_checks import SERVER_CHECKS
+from .strays import mend
+from .stream_checks import STREAM_CHECKS, cursors
+
+_ANY_QUEUE = "limelight"
+"""Rights are tried on its keys while there is no queue yet; it need not exist."""
+
+
+class Examination:
+    """Examines one Redis.
+
+    Every method raises RedisUnavailable (it cannot be reached) or OutcomeUnknown (it does not answer).
+
+    Args:
+        address: Where it is.
+        cap: How many events a stream may hold; the application knows, Redis does not.
+    """
+
+    def __init__(self, address: Address, *, cap: int) -> None:
+        self._address = address
+        self._link = Link(address)
+        self._cap = cap
+        self._user = ""
+
+    def server(self) -> list[Finding]:
+        """What there is to say about the server. Raises RedisRefused where it does not let us in."""
+        facts = server_facts(self._link, self._address.shown)
+        self._user = facts.user
+        return [check(facts) for check in SERVER_CHECKS]
+
+    def queues(self) -> Sequence[str]:
+        """The queues that there are; none where we may not ask."""
+        try:
+            return EventLog(self._address).queues()
+        except RedisRefused:
+            return ()
+
+    def rights(self, queue: str = "") -> Finding:
+        """What we may do with a queue, or with any."""
+        lacking = lacking_rights(self._link, queue or _ANY_QUEUE, self._address.db)
+        return rights(RightsFacts(queue=queue, user=self._user, lacking=lacking))
+
+    def queue(self, queue: str, *, repair: bool = False) -> list[Finding]:
+        """What there is to say about a queue; with `repair`, after what can be put right was put right."""
+        try:
+            facts = self._facts(queue)
+            mended = [self._repaired(facts)] if repair else []
+            facts = self._facts(queue) if repair and facts.strays else facts
+        except RedisRefused as error:
+            found = "This queue could not be examined"
+            return [Finding(check="queue", status=Status.FAIL, found=found, detail=str(error), queue=queue)]
+        checks = (*QUEUE_CHECKS, *STREAM_CHECKS)
+        return [*mended, *(check(facts) for check in checks), *cursors(facts)]
+
+    def _facts(self, queue: str) -> QueueFacts:
+        return queue_facts(self._link, queue_view(self._address.client(), queue), cap=self._cap)
+
+    def _repaired(self, facts: QueueFacts) -> Finding:
+        queue = facts.view.name
+        mended = mend(
+            self._link,
+            queue,
+            [stray.id for stray in facts.strays or ()],
+            speaker=Speaker(service_of(os.environ, "limelight-doctor")),
+            channel=QueueKeys(queue).channel(self._address.db),
+            tells=facts.view.seq > 0,
+        )
+        return facts.finding("repair", Status.OK, _what_was_done(mended))
+
+
+def _what_was_done(mended: Counter[str]) -> str:
+    gone = mended.pop("gone", 0)
+    done = [f"{counted(count, 'task')} put back into {index}" for index, count in sorted(mended.items())]
+    if gone:
+        done.append(f"{counted(gone, 'place')} without a task taken away")
+    return "; ".join(done) if done else "There was nothing to repair"

@@ -1,0 +1,1 @@
+"""`limelight queue`: what stands on the queues, and what an operator does about it."""
