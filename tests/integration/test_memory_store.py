@@ -70,7 +70,7 @@ KEYS_AND_STRINGS = st.one_of(
     words("APPEND", KEY, MEMBER),
     words("GETSET", KEY, WRONG_TOO),
     words(st.sampled_from(["INCRBY", "DECRBY"]), KEY, WRONG_TOO),
-    words("EXPIRE", KEY, "1000", maybe(st.sampled_from(["NX", "XX", "GT", "LT"]))),
+    words("EXPIRE", KEY, "1000"),
     words("KEYS", st.sampled_from(["*", "k?", "k[12]", "x*"])),
     words("SCAN", "0", maybe("MATCH", "k*"), maybe("COUNT", "100")),
     words("DBSIZE"),
