@@ -18,6 +18,7 @@ import redis
 URL: Final = os.environ.get("BENCH_REDIS_URL", "redis://127.0.0.1:1/0")
 RESULTS: Final = os.environ.get("BENCH_RESULTS") == "1"
 EVENTS: Final = os.environ.get("BENCH_EVENTS", "1") == "1"
+KIND: Final = os.environ.get("BENCH_KIND", "")
 QUEUE: Final = "bench"
 
 

@@ -150,7 +150,7 @@ class Producer(Child):
         return reply["answer"]
 
 
-def poll(seconds: float, interval: float = 0.001) -> Iterator[float]:
+def poll(seconds: float, interval: float = 0.002) -> Iterator[float]:
     """Yield until time is up, with pauses; the seconds passed. Raises Failed when time is up."""
     began = time.monotonic()
     while (passed := time.monotonic() - began) < seconds:

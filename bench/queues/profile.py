@@ -53,7 +53,7 @@ def _functions(stacks: Path) -> Iterator[Sheet]:
     itself, total = Counter[str](), Counter[str]()
     for line in stacks.read_text(encoding="utf-8").splitlines():
         stack, _, samples = line.rpartition(" ")
-        if "importlib._bootstrap" in stack:
+        if not stack or "importlib._bootstrap" in stack:
             continue
         frames = stack.split(";")
         itself[frames[-1]] += int(samples)

@@ -64,6 +64,7 @@ class Stand:
         return plain | {
             "PYTHONPATH": str(BENCH),
             "BENCH_REDIS_URL": self.url,
+            "BENCH_KIND": self.contender.kind,
             "BENCH_RESULTS": str(int(self._results)),
             "BENCH_EVENTS": str(int(self.contender.events is not False)),
             FOLDER_VARIABLE: str(self.folder),

@@ -9,7 +9,6 @@ from typing import Any
 
 from . import execution
 from .emitter import about_task, failure, fragment
-from .execution import Stopwatch
 from .job import Job, Q
 from .lifecycle import Decision, Fate, Retries, settle
 from .retry import STEADY, Backoff
@@ -51,7 +50,7 @@ def hand_back(jobs: Iterable[Job[Q]]) -> None:
     """Have jobs that are not done settled as interrupted: they go back to the queue, the attempt not counted."""
     for job in jobs:
         if job.settlement is None:
-            report = execution.interrupted(job.watch or Stopwatch.started())
+            report = execution.interrupted(job.watch)
             job.settlement = settlement(job.handed, report)
 
 

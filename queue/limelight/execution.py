@@ -260,9 +260,12 @@ def untellable(error: Exception) -> Report:
     return Report(Raised(), Stopwatch.started().keys() | failure(error))
 
 
-def interrupted(watch: Stopwatch) -> Report:
-    """The report of a run that its worker had to leave."""
-    return Report(Interrupted(), watch.keys())
+def interrupted(watch: Stopwatch | None) -> Report:
+    """The report of a run that its worker had to leave; one that it never began (None) has no duration."""
+    keys = (watch or Stopwatch.started()).keys()
+    if watch is None:
+        del keys["duration"]
+    return Report(Interrupted(), keys)
 
 
 def failure_result(error_type: str, message: str, traceback: str | None, task_id: str, retries: int) -> bytes:

@@ -311,8 +311,12 @@ def test_a_worker_that_is_alive_keeps_the_task_whose_lease_was_mended(
     with consuming(queue, lease_seconds=1):
         handle = slow()
         wait_until(lambda: runs)
-        queue.storage.address.client().delete(queue.keys["running"])
+        client = queue.storage.address.client()
+        client.delete(queue.keys["running"])
         assert examined(any_redis_url, repair=True)["repair"].found == "1 task put back into running"
+        deadline = client.zscore(queue.keys["running"], handle.id)
+        assert deadline is not None
+        assert deadline / 1e6 > server_view(client).now, "nobody had the time to renew"
         time.sleep(2.5)  # more than two leases: whoever does not renew is lost by now
         going.set()
         assert handle.get(blocking=True, timeout=10) == 5

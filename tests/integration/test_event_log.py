@@ -2,6 +2,7 @@
 
 import collections
 import itertools
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 import redis
 from servers import wait_until
 from starters import OwnRedis
-from stream_writer import StreamWriter
+from stream_writer import StreamWriter, event
 
 from limelight.errors import RedisRefused, RedisUnavailable
 from limelight.event_log import Entry, EventLog, Item, Missed, Outage, Recovered, Unreadable, WentBack
@@ -179,6 +180,21 @@ def test_a_flush_is_told_and_what_comes_after_it_is_shown(redis_url: str) -> Non
     assert not following.of(Missed)
 
 
+def test_a_new_life_of_the_stream_that_outgrew_the_old_one_is_no_loss(redis_url: str) -> None:
+    writer = StreamWriter(redis_url)
+    following = began(Following(redis_url, ["mail"]), writer)
+    last = writer_seq(writer)
+    following.wait_for_seq(last)
+    pipeline = writer.client.pipeline()  # a restart without persistence, and a busy minute unseen
+    pipeline.flushall()
+    pipeline.hset(writer.keys["meta"], mapping={"seq": last + 10, "epoch": "second"})
+    pipeline.xadd(writer.keys["events"], {"e": json.dumps(event("finished", last + 10))})
+    pipeline.execute()
+    following.wait_for_seq(last + 10)
+    assert following.of(WentBack) == [WentBack("mail", last, last + 9)]
+    assert not following.of(Missed)
+
+
 def test_a_stream_that_lost_its_end_is_told_and_followed_on(redis_url: str) -> None:
     writer = StreamWriter(redis_url)
     writer.tell_all([("enqueued", {})] * 10)
@@ -209,6 +225,19 @@ def test_entries_that_are_no_events_are_named_and_no_event_is_missed_for_them(re
     assert len(following.of(Unreadable)) == 3
     assert not following.of(Missed)
     assert not following.of(WentBack)
+
+
+def test_an_unreadable_entry_may_be_the_event_whose_number_is_missing(redis_url: str) -> None:
+    writer = StreamWriter(redis_url)
+    following = began(Following(redis_url), writer)
+    pipeline = writer.client.pipeline()
+    pipeline.hincrby(writer.keys["meta"], "seq", 1)
+    pipeline.xadd(writer.keys["events"], {"e": b"of a version to come"})
+    pipeline.execute()
+    writer.tell("finished")
+    following.wait_for_seq(writer_seq(writer))
+    assert len(following.of(Unreadable)) == 1
+    assert not following.of(Missed)
 
 
 def test_an_outage_is_told_and_nothing_is_missed_over_it(own_redis: OwnRedis, tmp_path: Any) -> None:

@@ -1,15 +1,32 @@
 """Ours: `limelight consumer`, with durable events unless they are switched off."""
 
 import sys
-from typing import Any
+from typing import Any, Final
 
 from limelight import RedisQueue
 from limelight.cli.consumer import consumer as consumer_command
-from queues.adapter import EVENTS, QUEUE, RESULTS, URL, Adapter, NotThere
+from queues.adapter import EVENTS, KIND, QUEUE, RESULTS, URL, Adapter, NotThere
 from queues.notes import note_begin, note_span
 
+_AT_ONCE: Final = 10_000
+"""Calls that are made before they are sent, so that a million need no gigabyte."""
+
+
+def _kinds() -> tuple[str, ...]:
+    """What ``-k`` of the command takes; nothing if there is no such option."""
+    found = [option for option in consumer_command.params if "-k" in option.opts]
+    choices: Any = found[0].type if found else None
+    return tuple(str(getattr(one, "value", one)) for one in choices.choices) if choices else ()
+
+
+async def _note_begin() -> int:
+    """The no-op as a coroutine."""
+    return note_begin()
+
+
+KINDS: Final = _kinds()
 queue = RedisQueue(QUEUE, url=URL, results=RESULTS, events=EVENTS)
-nothing = queue.task(name="nothing")(note_begin)
+nothing = queue.task(name="nothing")(_note_begin if KIND == "async" and KIND in KINDS else note_begin)
 mixed = queue.task(name="mixed")(note_span)
 
 
@@ -20,10 +37,9 @@ class Contender(Adapter):
         """`limelight consumer`; kinds other than threads once it has ``-k``."""
         words = [sys.executable, "-m", "limelight", "consumer", "queues.peers.limelight:queue"]
         words += ["--workers", str(workers), "--log-level", "warning"]
-        kinds = _kinds()
-        if kind not in (kinds or ("thread",)):
+        if kind not in (KINDS or ("thread",)):
             raise NotThere(f"limelight consumer has no -k {kind} yet")
-        return [*words, "-k", kind] if kinds else words
+        return [*words, "-k", kind] if KINDS else words
 
     def enqueue(self) -> Any:
         """One call of a task."""
@@ -34,7 +50,8 @@ class Contender(Adapter):
         enqueue_many = getattr(queue, "enqueue_many", None)
         if enqueue_many is None:
             raise NotThere("RedisQueue has no enqueue_many yet")
-        enqueue_many([nothing.s() for _ in range(count)])
+        for at in range(0, count, _AT_ONCE):
+            enqueue_many([nothing.s() for _ in range(min(_AT_ONCE, count - at))])
 
     def enqueue_span(self, index: int, seconds: float) -> str:
         """One call with two arguments."""
@@ -47,9 +64,3 @@ class Contender(Adapter):
     def stored(self) -> int:
         """A result is a key."""
         return self.count_keys(queue.keys.result("*"))
-
-
-def _kinds() -> tuple[str, ...]:
-    """What ``-k`` of the command takes; nothing if there is no such option."""
-    found = [option for option in consumer_command.params if "-k" in option.opts]
-    return tuple(str(getattr(one, "value", one)) for one in found[0].type.choices) if found else ()  # type: ignore[attr-defined]

@@ -1,7 +1,8 @@
 """Drain: no-op tasks were enqueued beforehand, one consumer is started; how fast does it get through?
 
 The clock runs from the beginning of the first task to the moment when all have run *and* Redis holds none any
-more, so what is settled in batches counts only when it is settled. Every task must have run exactly once.
+more, so what is settled in batches counts only when it is settled. Fewer runs than tasks fail the measurement;
+more of them are told in a column of their own.
 """
 
 import time
@@ -50,13 +51,14 @@ def measure(case: Case, sizes: Sizes) -> list[Figure]:
             consumer_seconds = consumer.cpu_seconds() - consumer_began
             stand.check_stored(count)
         began = stand.begun.times()
-    if len(began) != count:
+    if len(began) < count:
         raise Failed(f"{len(began)} runs of {count} tasks")
     return [
         Figure(RATE, (count - 1) / (settled_at - began[0]) * 1e9, "more"),
         Figure("Redis CPU µs/task", redis_seconds / count * 1e6, "less"),
         Figure("consumer CPU µs/task", consumer_seconds / count * 1e6, "less"),
         Figure("Redis bytes/queued task", queued_bytes, "less"),
+        Figure("runs too many", len(began) - count, "less"),
     ]
 
 

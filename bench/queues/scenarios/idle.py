@@ -32,12 +32,12 @@ def measure(case: Case, sizes: Sizes) -> list[Figure]:
         stand.warm(consumer)
         stand.producer.stop()  # some have a poll of their own
         time.sleep(min(SETTLING_SECONDS, sizes.idle_seconds))
-        sent = _commands(stand.port, sizes.idle_seconds)
+        sent = commands_sent(stand.port, sizes.idle_seconds)
         consumer.check()
     return [Figure(RATE, sent / sizes.idle_seconds, "less")]
 
 
-def _commands(port: int, seconds: float) -> int:
+def commands_sent(port: int, seconds: float) -> int:
     """How many commands clients send in that time; arguments are quoted, so a command is a line."""
     deadline = time.monotonic() + seconds
     told = bytearray()

@@ -46,14 +46,14 @@ def measure(case: Case, sizes: Sizes) -> list[Figure]:
         samples.append((done, consumer.anonymous_bytes()))
     warm = list(itertools.dropwhile(lambda one: one[0] < sizes.lifetime * _WARMING, samples))
     return [
-        Figure(GROWTH, _slope(warm) * 1_000_000 / _MB, "less"),
+        Figure(GROWTH, growth_per_task(warm) * 1_000_000 / _MB, "less"),
         Figure(MEMORY, samples[-1][1] / _MB, "less"),
         Figure("memory when warm MB", warm[0][1] / _MB),
         Figure("tasks", done),
     ]
 
 
-def _slope(samples: Sequence[tuple[int, int]]) -> float:
+def growth_per_task(samples: Sequence[tuple[int, int]]) -> float:
     """Bytes per task of a straight line through them."""
     tasks, sizes = zip(*samples, strict=True)
     return statistics.linear_regression(tasks, sizes).slope if len(set(tasks)) > 1 else 0.0

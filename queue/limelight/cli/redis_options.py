@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import rich_click as click
 
-from limelight.errors import RedisUnavailable, UnknownQueue
-from limelight.storage.link import Address, reason
+from limelight.errors import UnknownQueue
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 DEFAULT_URL: Final = "redis://localhost:6379/0"
@@ -50,15 +48,3 @@ def checked(chosen: Sequence[str], known: Sequence[str], where: str) -> Sequence
             there = f" Known: {', '.join(known)}." if known else " There is none yet."
             raise UnknownQueue(f"no queue named {name!r} in {where}.{hint}{there}")
     return chosen
-
-
-@contextmanager
-def reaching(address: Address) -> Iterator[None]:
-    """Name the Redis that could not be reached; for the first command that is sent to it."""
-    try:
-        yield
-    except RedisUnavailable as error:
-        why = reason(error.__cause__ or error)
-        raise RedisUnavailable(
-            f"cannot reach Redis at {address.shown}: {why}. Is it running there?"
-        ) from error

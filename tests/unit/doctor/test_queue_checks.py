@@ -1,14 +1,25 @@
 """What is said of a queue, for each thing that can be wrong with it."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from limelight.cli.doctor import queue_checks, stream_checks
-from limelight.cli.doctor.facts import CursorFacts, QueueFacts, RightsFacts, Stray, StreamFacts, Told
+from limelight.cli.doctor.facts import (
+    CursorFacts,
+    QueueFacts,
+    RightsFacts,
+    ServerFacts,
+    Stray,
+    StreamFacts,
+    Told,
+)
 from limelight.cli.doctor.finding import Finding, Status
 from limelight.cli.doctor.rights import COMMANDS, Need, Role, needs
 from limelight.cli.doctor.rights_check import rights
+from limelight.cli.doctor.server_checks import SERVER_CHECKS
 from limelight.inspection import Consumer, PeriodicRuns, QueueView
 from limelight.keys import QueueKeys
 from limelight.storage.scripts import SCRIPTS
@@ -208,6 +219,25 @@ def test_a_stale_reader_is_told_until_when_it_can_come_back() -> None:
     assert finding.detail == "10 events wait for it; the stream is full in 5 m"
     (finding,) = stream_checks.cursors(facts(cursors=(stale,), stream=stream(length=499, cap=500)))
     assert "the oldest are being lost" in finding.detail
+
+
+def test_every_check_stands_in_the_documentation() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "looking.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE))
+    info = {"redis_version": "7.2.4", "role": "master"}
+    server = ServerFacts(
+        address="",
+        peer="",
+        encrypted=False,
+        user="",
+        trips=(0.1,),
+        clock_ahead=0.0,
+        clock_doubt=0.0,
+        info=info,
+    )
+    checks = (*queue_checks.QUEUE_CHECKS, *stream_checks.STREAM_CHECKS)
+    names = {check(server).check for check in SERVER_CHECKS} | {check(facts()).check for check in checks}
+    assert documented == names | {"rights", "cursors"}
 
 
 # -- Rights ------------------------------------------------------------------------------------------------

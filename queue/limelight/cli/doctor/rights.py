@@ -51,13 +51,14 @@ class Need:
 
 _WITH_SUBCOMMANDS: Final = frozenset({"SCRIPT"})
 _PRODUCER: Final = {
-    "GET": "result", "HDEL": "revoked", "HEXISTS": "tasks", "HGET": "lanes", "HINCRBY": "meta", "HSET": "tasks",
-    "LPUSH": "wake", "LTRIM": "wake", "XADD": "events", "ZADD": "ready", "ZSCORE": "dead",
+    "GET": "result", "HDEL": "revoked", "HEXISTS": "tasks", "HGET": "lanes", "HINCRBY": "meta", "HMGET": "meta",
+    "HSET": "tasks", "LPUSH": "wake", "LTRIM": "wake", "SUBSCRIBE": "channel", "XADD": "events", "ZADD": "ready",
+    "ZSCORE": "dead",
 }  # fmt: skip
 _CONSUMER: Final = _PRODUCER | {
-    "BLPOP": "wake", "DEL": "wake", "HGETALL": "consumers", "HSETNX": "periodic_runs", "PUBLISH": "channel",
-    "SET": "result", "XTRIM": "events", "ZCARD": "ready", "ZRANGE": "ready", "ZRANGEBYSCORE": "scheduled",
-    "ZREM": "ready",
+    "BLPOP": "wake", "DEL": "wake", "EXISTS": "result", "HGETALL": "consumers", "HLEN": "tasks",
+    "HSETNX": "periodic_runs", "PEXPIRE": "result", "PUBLISH": "channel", "SET": "result", "XTRIM": "events",
+    "ZCARD": "ready", "ZRANGE": "ready", "ZRANGEBYSCORE": "scheduled", "ZREM": "ready", "ZREMRANGEBYSCORE": "ready",
 }  # fmt: skip
 _EXPORTER: Final = {
     "GET": "snap", "HDEL": "cursors", "HGET": "cursors", "HGETALL": "consumers", "HLEN": "tasks", "HMGET": "meta",
@@ -78,9 +79,11 @@ _SCRIPTS: Final[Mapping[Role, Sequence[str]]] = {
 _EXPORTER_KEYS: Final = ("events", "meta", "cursors")
 _REST: Final[Mapping[str, tuple[str, ...]]] = {
     "BLPOP": ("1",), "HDEL": ("f",), "HEXISTS": ("f",), "HGET": ("f",), "HINCRBY": ("f", "1"), "HMGET": ("f",),
-    "HSET": ("f", "v"), "HSETNX": ("f", "v"), "LPUSH": ("v",), "LTRIM": ("0", "-1"), "PUBLISH": ("",),
+    "HSET": ("f", "v"), "HSETNX": ("f", "v"), "LPUSH": ("v",), "LTRIM": ("0", "-1"), "PEXPIRE": ("1",),
+    "PUBLISH": ("",),
     "SET": ("v",), "XADD": ("*", "e", ""), "XRANGE": ("-", "+"), "XREVRANGE": ("+", "-"), "XTRIM": ("MAXLEN", "0"),
-    "ZADD": ("0", "m"), "ZRANGE": ("0", "0"), "ZRANGEBYSCORE": ("0", "0"), "ZREM": ("m",), "ZSCORE": ("m",),
+    "ZADD": ("0", "m"), "ZRANGE": ("0", "0"), "ZRANGEBYSCORE": ("0", "0"), "ZREM": ("m",),
+    "ZREMRANGEBYSCORE": ("1", "0"), "ZSCORE": ("m",),
 }  # fmt: skip
 """What follows the key to make a command complete."""
 

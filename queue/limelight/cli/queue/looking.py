@@ -11,18 +11,17 @@ import rich_click as click
 from rich.console import Group
 from rich.live import Live
 
-from limelight.cli.redis_options import reaching
 from limelight.cli.terminal import quiet_end
 from limelight.contents import Arguments, arguments_of, state_of
 from limelight.errors import TaskNotFound
-from limelight.inspection import QueueView, queue_names, queue_view, server_view
+from limelight.inspection import QueueView, queue_view, server_view
 from limelight.lifecycle import State
 from limelight.storage.link import Address
 from limelight.storage.stored import Stored
 from limelight.task_queue import RedisQueue
 
 from . import listing
-from .opening import checked_task_id, open_queue
+from .opening import checked_task_id, known_queues, open_queue
 from .options import common, queue_argument
 from .output import Cell, Column, Output
 from .pages import called_with, queue_page, task_page, task_record
@@ -72,9 +71,7 @@ def list_queues(sort: str, watch: bool, url: str, color: bool, as_json: bool) ->
 
 def _look(address: Address) -> tuple[list[QueueView], float]:
     client = address.client()
-    with reaching(address):
-        names = queue_names(client)
-    return [queue_view(client, name) for name in names], server_view(client).now
+    return [queue_view(client, name) for name in known_queues(address)], server_view(client).now
 
 
 def _rows(output: Output, views: Sequence[QueueView], now: float, sort: str) -> list[list[Cell]]:
