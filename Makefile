@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench docs clean
+.PHONY: help demo test chaos check format bench docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -24,6 +24,9 @@ demo: $(READY) ## Run the main job on an embedded Redis (Ctrl-C ends it)
 
 test: $(READY) ## Run all tests, against real servers where they are found
 	@$(BIN)/python -m pytest $(ARGS)
+
+chaos: $(READY) ## Kill, stall and confuse everything for five minutes, then account for every task
+	@PYTHONPATH=tests:tests/support $(BIN)/python -m chaos $(ARGS)
 
 check: $(READY) ## Lint, types and the floor plan
 	@$(BIN)/ruff format --check .

@@ -16,6 +16,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -43,6 +44,8 @@ say: Final = Console(stderr=True).print
 def main() -> None:
     """Do what was asked for; exit 1 if a measurement failed."""
     options = arguments()
+    if not Path("/proc/self/stat").exists():
+        sys.exit("The bench asks /proc what processes use: it runs on Linux only.")
     if options.publish:
         publish(options.publish)
         return
@@ -53,7 +56,7 @@ def main() -> None:
     if options.profile:
         profile.run(SIZES[options.size].drained, options.workers, options.profile_file, say)
         return
-    record = Record(about=about(options))
+    record, began = Record(about=about(options)), time.monotonic()
     try:
         if "queues" in options.suites:
             queues(options, record)
@@ -61,10 +64,10 @@ def main() -> None:
             fold(options.rounds, record)
     except KeyboardInterrupt:
         say("stopped; what was measured so far is kept")
-    record.about["load"].append(os.getloadavg()[0])
+    record.about["seconds"] = round(time.monotonic() - began)
     record.save(options.out)
     show(record)
-    say(f"written to {options.out}")
+    say(f"written to {options.out}, after {record.about['seconds'] / 60:.1f} minutes")
     if record.about["failed"]:
         sys.exit(f"{len(record.about['failed'])} measurements failed")
 
@@ -134,7 +137,7 @@ def about(options: argparse.Namespace) -> dict[str, Any]:
         "peers": environments.versions(environments_of(options)),
         "rounds": options.rounds,
         "size": options.size,
-        "load": [load],
+        "load": load,
         "failed": [],
     }
 

@@ -29,11 +29,11 @@ def section(record: Record, name: str, goals: Sheet) -> str:
         about["machine"],
         f"Redis {about['redis']}",
         f"Python {about['python']}",
-        f"{about['rounds']} rounds",
+        f"{about['rounds']} {'round' if about['rounds'] == 1 else 'rounds'}",
     )
     told = (
         f"Limelight {about['commit']}; peers: {', '.join(about['peers']) or 'none'}. "
-        f"Load average {about['load'][0]:.2f} when it began. "
+        f"Load average {about['load']:.2f} when it began. "
         f"All numbers: [`{name}`](../{name})."
     )
     lines = [f"## {about['date'][:10]} · {' · '.join(words)}", "", told, ""]

@@ -432,7 +432,8 @@ class RedisQueue(Administered):
         Raises:
             CannotCarry: An argument does not fit the wire format; the message names it.
             RedisUnavailable: Redis cannot be reached; nothing was enqueued.
-            OutcomeUnknown: The answer never came. Enqueueing the very same object again is safe.
+            OutcomeUnknown: The answer never came, to this try or to one before it. Enqueueing the very same object
+                again is safe.
             RedisRefused: Redis answered with an error; nothing was enqueued.
             ConfigurationError: Calls of several queues, or one call twice.
         """
@@ -473,18 +474,18 @@ class RedisQueue(Administered):
         work = [*parcels, *(group.callback for group in groups)]
         if self._inline is not None:
             self._inline.check(work)
-        holder.receipt = holder.receipt or self.storage.new_receipt(
-            "enqueue"
-        )  # kept until we know how it went
+        repeated = holder.receipt is not None
+        # Kept until we know how it went.
+        holder.receipt = holder.receipt or self.storage.new_receipt("enqueue")
         try:
             self.storage.enqueue(parcels, holder.receipt, groups)
-        except OutcomeUnknown as error:
-            raise OutcomeUnknown(
-                f"task {holder.id} ({holder.name}) may or may not be on queue {self.name!r}: {error}. "
-                "Enqueueing the same task object again is safe.",
-                holder.id,
-            ) from error
-        except (RedisError, ConfigurationError):
+        except RedisError as error:
+            # Whatever this try came to, one before it may have arrived: its number is good for another.
+            if isinstance(error, OutcomeUnknown) or repeated:
+                raise self._unknown(holder, error) from error
+            holder.receipt = None
+            raise
+        except ConfigurationError:
             holder.receipt = None
             raise
         holder.receipt = None
@@ -540,6 +541,13 @@ class RedisQueue(Administered):
         )
         self.enqueue(again)
         return self._handle(again)
+
+    def _unknown(self, task: Task, error: RedisError) -> OutcomeUnknown:
+        return OutcomeUnknown(
+            f"task {task.id} ({task.name}) may or may not be on queue {self.name!r}: {error}. "
+            "Enqueueing the same task object again is safe.",
+            task.id,
+        )
 
     def parcel(self, task: Task, periodic: str = "") -> Parcel:
         """Encode a call; raises CannotCarry."""

@@ -197,6 +197,31 @@ def test_an_enqueue_whose_answer_never_comes_says_so_and_can_be_repeated(
     assert statuses(direct, id=task.id) == ["enqueued"]
 
 
+def test_an_unknown_outcome_stays_unknown_while_redis_is_away_and_can_still_be_repeated(
+    redis_url: str, faulty_proxy: FaultyProxy
+) -> None:
+    queue, direct = (
+        RedisQueue("faults", url=faulty_proxy.url, socket_timeout=0.3),
+        RedisQueue("faults", redis_url),
+    )
+    direct.task(name="note")(lambda: 1)
+    queue.enqueue(call("note"))
+    task = call("note")
+    faulty_proxy.hole()
+    with pytest.raises(OutcomeUnknown):
+        queue.enqueue(task)
+    faulty_proxy.pass_on()
+    wait_until(lambda: told(direct, id=task.id), 10, "what was held back arrives late")
+    faulty_proxy.cut()
+    with pytest.raises(OutcomeUnknown, match="again is safe"):
+        queue.enqueue(task)
+    with consuming(direct):
+        assert direct.result_handle(task.id).get(blocking=True, timeout=10) == 1
+    faulty_proxy.pass_on()
+    queue.enqueue(task)
+    assert statuses(direct, id=task.id) == ["enqueued", "started", "finished"]
+
+
 def test_a_producer_fails_at_once_or_waits_as_long_as_it_was_told(own_redis: OwnRedis) -> None:
     server = own_redis()
     server.stop()

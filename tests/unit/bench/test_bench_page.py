@@ -19,7 +19,7 @@ def record() -> Record:
         "redis": "7.0",
         "peers": ["huey==3.5.4"],
         "rounds": 3,
-        "load": [0.1, 1.0],
+        "load": 0.1,
     }
     return Record(
         about=about,

@@ -46,7 +46,7 @@ def doctor(
 
     \b
     Exit code:
-    0  no problem      1  a problem was found      3  Redis cannot be reached
+    0  no problem      1  a problem was found      3  Redis cannot be reached      4  no such queue
 
     \b
     Examples:

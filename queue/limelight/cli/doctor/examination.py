@@ -64,9 +64,8 @@ class Examination:
     def queue(self, queue: str, *, repair: bool = False) -> list[Finding]:
         """What there is to say about a queue; with `repair`, after what can be put right was put right."""
         try:
+            mended = [self._repaired(queue)] if repair else []
             facts = self._facts(queue)
-            mended = [self._repaired(facts)] if repair else []
-            facts = self._facts(queue) if repair and facts.strays else facts
         except RedisRefused as error:
             found = "This queue could not be examined"
             return [Finding(check="queue", status=Status.FAIL, found=found, detail=str(error), queue=queue)]
@@ -76,16 +75,17 @@ class Examination:
     def _facts(self, queue: str) -> QueueFacts:
         return queue_facts(self._link, queue_view(self._address.client(), queue), cap=self._cap)
 
-    def _repaired(self, facts: QueueFacts) -> Finding:
-        queue = facts.view.name
-        mended = mend(
-            self._link,
-            queue,
-            [stray.id for stray in facts.strays or ()],
-            speaker=Speaker(service_of(os.environ, "limelight-doctor")),
-            channel=QueueKeys(queue).channel(self._address.db),
-            tells=facts.view.seq > 0,
-        )
+    def _repaired(self, queue: str) -> Finding:
+        """Put right what is found, until nothing more is."""
+        speaker = Speaker(service_of(os.environ, "limelight-doctor"))
+        channel = QueueKeys(queue).channel(self._address.db)
+        mended: Counter[str] = Counter()
+        while (facts := self._facts(queue)).strays:
+            ids = [stray.id for stray in facts.strays or ()]
+            done = mend(self._link, queue, ids, speaker=speaker, channel=channel, tells=facts.view.seq > 0)
+            if not done:
+                break
+            mended += done
         return facts.finding("repair", Status.OK, _what_was_done(mended))
 
 

@@ -15,6 +15,7 @@ from .facts import Stray
 
 INDEXES: Final = ("delayed", "scheduled", "ready", "reserved", "running", "dead")
 _MOST: Final = 100_000
+_BATCH: Final = 100
 _NO_CAP: Final = 2**53
 """How many events a repair leaves on the stream: all. Its real cap is known to the application only."""
 _STRAYS: Final = load("strays", "limelight.cli.doctor.lua")
@@ -52,7 +53,7 @@ def mend(
     """Put strays right, each in one guarded step that changes nothing where nothing is wrong (any more).
 
     A task that runs, or that a worker holds, gets one lease of time: a worker that is alive renews it, from any
-    other the reaper takes it when it is over. Raises as `strays`; then a part of them is mended.
+    other the reaper takes it when it is over. Raises as `strays`; then a part is mended, and to repeat it is safe.
 
     Args:
         link: To the server that has the queue.
@@ -68,8 +69,11 @@ def mend(
     keys = _MEND.keys(QueueKeys(queue))
     head = ("0", queue, channel, _NO_CAP if tells else 0, speaker.id)
     mended: Counter[str] = Counter()
-    for task_id in ids:
-        put = link.idempotent(Call(_MEND, keys, (*head, task_id, speaker.where)))
-        if isinstance(put, bytes):
-            mended[put.decode()] += 1
+    calls = [Call(_MEND, keys, (*head, task_id, speaker.where)) for task_id in ids]
+    for start in range(0, len(calls), _BATCH):
+        for put in link.pipeline(calls[start : start + _BATCH]):
+            if isinstance(put, Exception):
+                raise put
+            if isinstance(put, bytes):
+                mended[put.decode()] += 1
     return mended

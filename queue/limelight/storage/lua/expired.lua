@@ -3,6 +3,7 @@
 -- ARGV: 6 lease µs, 7 how many at most, 8 µs that an event may stay on the stream ("0" for any time)
 -- Returns: ids, reserved ones first.
 local FORGOTTEN = 600000000  -- µs after its last heartbeat
+local UNHEARD = 60000000  -- µs that who never said that it lives has to say so
 local lease = tonumber(ARGV[6])
 if grace(lease) then return {} end
 local ids = redis.call('ZRANGEBYSCORE', RESERVED, '-inf', whole(now - 1), 'LIMIT', 0, tonumber(ARGV[7]))
@@ -12,6 +13,15 @@ end
 for _, lane in ipairs(redis.call('ZRANGEBYSCORE', LANES_USED, '-inf', whole(now / 1000000 - 86400), 'LIMIT', 0, 10000)) do
   redis.call('ZREM', LANES_USED, lane)
   redis.call('HDEL', LANES, lane)
+end
+-- A worker that died before its consumer's first heartbeat, or asked once more when that had left, has an owner
+-- that nobody would forget: from now on somebody does.
+local requests = redis.call('HGETALL', REQUESTS)
+for at = 1, #requests, 2 do
+  local consumer, worker = string.match(requests[at], '^(.*):(%d+)$')
+  if consumer then
+    redis.call('HSETNX', CONSUMERS, consumer, whole(now - FORGOTTEN + UNHEARD) .. ' ' .. worker .. ' {}')
+  end
 end
 local heartbeats = redis.call('HGETALL', CONSUMERS)
 for at = 1, #heartbeats, 2 do

@@ -1,0 +1,87 @@
+"""Bugs to plant into the Lua scripts, so that chaos can be seen to find them. Nothing here runs unasked."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, cast
+
+from limelight.storage import scripts
+
+VARIABLE: Final = "CHAOS_PLANT"
+
+
+@dataclass(frozen=True, slots=True)
+class Plant:
+    """One bug.
+
+    Attributes:
+        script: Where it is planted; "" for every script that has the pattern.
+        pattern: A regular expression that must be found there.
+        instead: What is put in its place.
+        caught_by: The check that must name it.
+    """
+
+    script: str
+    pattern: str
+    instead: str
+    caught_by: str
+
+
+PLANTS: Final[Mapping[str, Plant]] = {
+    "settle-without-token": Plant("settle", r"and r\[TOKEN\] == s\[2\] ", "", "kinds"),
+    "enqueue-without-lane": Plant(
+        "enqueue", r"if tonumber\(ARGV\[7\]\) <= [^\n]* then return 0 end", "", "enqueues"
+    ),
+    "lost-told-of-reserved": Plant(
+        "reap", r"(?s)if r\[STATE\] ~= 'running' then.*?return 'returned'\nend", "", "runs"
+    ),
+    "close-untold": Plant(
+        "settle", r"if s\[3\] ~= 'retrying' then", "if s[3] ~= 'retrying' and r[RUN] == 1 then", "runs"
+    ),
+    "lost-untold": Plant("reap", r"tell\('lost'", "type('lost'", "runs"),
+    "number-skipped": Plant("", r"META, 'seq', #told\)", "META, 'seq', #told + (now % 50 == 0 and 1 or 0))", "numbers"),
+    "run-number-reused": Plant("", r"'running', r\[RUN\] \+ 1", "'running', r[ATTEMPT] + 1", "runs"),
+    "retry-for-free": Plant(
+        "settle", r"r\[RETRIES\] = r\[RETRIES\] - 1", "r[RETRIES] = r[RETRIES] - (now % 3 == 0 and 0 or 1)", "attempts"
+    ),
+    "promoted-into-nothing": Plant(
+        "promote", r"to_ready\(id, r, tail, dues\[n\]\)", "if now % 40 ~= 0 then to_ready(id, r, tail, dues[n]) end", "drained"
+    ),
+    "too-early": Plant("schedule", r"r\[EXECUTE\] > now ", "r[EXECUTE] > now + 2000000 ", "due times"),
+    "revoked-runs": Plant("", r"if by_id and \(", "if now % 2 == 0 and by_id and (", "revoked"),
+    "mark-outlives-task": Plant("", r"remove\(REVOKED, id\)", "", "keys"),
+    "result-for-ever": Plant("settle", r"value, 'PX', ttl\)\n  if", "value)\n  if", "keys"),
+    "result-dropped": Plant("settle", r"if value ~= '' and", "if value ~= '' and now % 50 ~= 0 and", "results"),
+    "requests-for-ever": Plant("expired", r"redis\.call\('HDEL', REQUESTS, [^\n]*?\) end\n", "end\n", "keys"),
+    "due-twice": Plant("fire", r"last ~= tonumber\(ARGV\[8\]\) or due <= last or ", "", "periodic"),
+    "no-grace": Plant("expired", r"if grace\(lease\) then return \{\} end", "grace(lease)", "lost"),
+    "request-without-number": Plant("reserve", r"request <= old\[1\]", "false", "lost"),
+}  # fmt: skip
+
+
+def plant_from(environment: Mapping[str, str]) -> None:
+    """Plant the bug that CHAOS_PLANT names, if any."""
+    if name := environment.get(VARIABLE):
+        plant(name)
+
+
+def plant(name: str) -> None:
+    """Change this process' scripts. Raises LookupError if the pattern is nowhere to be found any more."""
+    bug = PLANTS[name]
+    changed = {
+        script.name: _changed(script, bug)
+        for script in scripts.SCRIPTS.values()
+        if bug.script in {"", script.name} and re.search(bug.pattern, script.source.decode())
+    }
+    if not changed:
+        raise LookupError(f"plant {name!r}: {bug.pattern!r} is not in {bug.script or 'any'}.lua")
+    cast("dict[str, Any]", scripts.SCRIPTS).update(changed)
+
+
+def _changed(script: scripts.Script, bug: Plant) -> scripts.Script:
+    source = re.sub(bug.pattern, bug.instead, script.source.decode()).encode()
+    sha = hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
+    return replace(script, source=source, sha=sha)

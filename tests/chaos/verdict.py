@@ -1,0 +1,323 @@
+"""The account: every enqueued task, every run, every answer and every key, checked against each other. Pure.
+
+Each check is a function from the evidence to the problems that it found; `CHECKS` names them all.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from . import periodic, totals
+from .evidence import Evidence
+from .kinds import KINDS
+from .story import NOT_COUNTED, Story, Told, stories
+
+OWN_OUTCOMES: Final = frozenset({"success", "error", "retry", "canceled", "result_error", "timeout"})
+"""Outcomes that a run has of its own code, so that this code must have run."""
+_LAST_OUTCOME: Final = {"success": "success", "canceled": "canceled", "result_error": "result_error"}
+_START_SECONDS: Final = 5.0
+_FAULTS: Final = frozenset({"error-internal", "error-enqueueing", "error-scheduling", "error-dequeueing"})
+"""Told when Redis refused something, in their own time: they are no step of a task's life."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The evidence, arranged for the checks."""
+
+    evidence: Evidence
+    stories: Mapping[str, Story]
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> Case:
+        """Arrange it."""
+        return cls(evidence, stories(event for event in evidence.events if event.status not in _FAULTS))
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found: nothing, or what is wrong."""
+
+    check: str
+    rule: str
+    problems: tuple[str, ...]
+
+
+def judge(evidence: Evidence) -> list[Finding]:
+    """Run all checks."""
+    case = Case.of(evidence)
+    return [Finding(name, check.__doc__ or "", tuple(check(case))) for name, check in CHECKS.items()]
+
+
+# -- The stream ------------------------------------------------------------------------------------------
+def numbers(case: Case) -> Iterator[str]:
+    """Events are numbered 1, 2, 3 … without a gap."""
+    last = 0
+    for event in case.evidence.events:
+        if event.seq != last + 1:
+            yield f"event {event.seq} ({event.status}) follows {last}"
+        last = event.seq
+
+
+def conservation(case: Case) -> Iterator[str]:
+    """At every look, the records were the sum of the states."""
+    return iter(case.evidence.mismatches)
+
+
+# -- Producers -------------------------------------------------------------------------------------------
+def enqueues(case: Case) -> Iterator[str]:
+    """What a producer was told is what happened: ok is on the queue once, given up is nowhere."""
+    said: dict[str, set[str]] = defaultdict(set)
+    for fact in case.evidence.noted:
+        if "id" in fact:
+            said[fact["id"]].add(fact["say"])
+            if fact["say"] == "fault":
+                yield f"{fact['id']}: enqueueing it raised: {fact['why']}"
+    enqueued = Counter(event.id for event in case.evidence.events if event.status == "enqueued")
+    for task_id, words in said.items():
+        if "ok" in words and not enqueued[task_id]:
+            yield f"{task_id}: acknowledged and lost"
+        if "given up" in words and enqueued[task_id]:
+            yield f"{task_id}: refused and yet enqueued"
+    yield from (f"{twice}: enqueued {count} times" for twice, count in enqueued.items() if count > 1)
+    known = said.keys() | {
+        event.id for event in case.evidence.events if event.status == "scheduling-periodic"
+    }
+    yield from (f"{stranger}: nobody enqueued it" for stranger in enqueued if stranger not in known)
+
+
+# -- Tasks -----------------------------------------------------------------------------------------------
+def completions(case: Case) -> Iterator[str]:
+    """Each enqueued task reaches exactly one end, and nothing is told of it after that."""
+    for story in case.stories.values():
+        if len(story.ends) != 1:
+            yield f"{story.id} ({story.name}): ended {len(story.ends)} times: {_told(story)}"
+        elif story.events[-1].end is None:
+            yield f"{story.id} ({story.name}): told of after its end: {_told(story)}"
+        if story.events[0].status not in {"enqueued", "scheduling-periodic"}:
+            yield f"{story.id}: told of before it was enqueued: {_told(story)}"
+
+
+def runs(case: Case) -> Iterator[str]:
+    """Runs are numbered 1, 2, 3 …; each starts once and closes once, and before the next one starts."""
+    for story in case.stories.values():
+        open_run, last = 0, 0
+        for event in story.events:
+            if event.status == "started":
+                if open_run:
+                    yield f"{story.id}: run {event.run} starts while run {open_run} is open: {_told(story)}"
+                if event.run != last + 1:
+                    yield f"{story.id}: run {event.run} follows run {last}: {_told(story)}"
+                open_run = last = event.run
+            if event.outcome is not None:
+                if event.run != open_run:
+                    yield f"{story.id}: run {event.run} closes ({event.outcome}), open is {open_run}: {_told(story)}"
+                open_run = 0
+        if open_run:
+            yield f"{story.id}: run {open_run} never closes: {_told(story)}"
+
+
+def attempts(case: Case) -> Iterator[str]:
+    """Attempts and retries are counted right, and a task ends as its last run closed."""
+    for story in case.stories.values():
+        attempt = 0
+        for one in story.executions:
+            attempt += 1
+            if one.started.attempt != attempt:
+                yield f"{story.id}: run {one.started.run} is attempt {one.started.attempt}, must be {attempt}"
+            attempt -= one.closed is not None and one.closed.outcome in NOT_COUNTED
+        yield from _retries(story)
+
+
+def _retries(story: Story) -> Iterator[str]:
+    outcomes = [one.closed.outcome for one in story.executions if one.closed is not None]
+    used = sum(outcome in {"error", "timeout"} for outcome in outcomes[:-1])
+    if used > story.retries:
+        yield f"{story.id}: failed {used} times before its last run, with {story.retries} retries"
+    last = outcomes[-1] if outcomes else None
+    if (wanted := _LAST_OUTCOME.get(story.end)) and last != wanted:
+        yield f"{story.id}: ended as {story.end}, its last run as {last}"
+    if story.end == "dead" and last == "error" and outcomes.count("error") != story.retries + 1:
+        yield f"{story.id}: dead after {outcomes.count('error')} failures with {story.retries} retries"
+    if story.end == "dead" and last == "lost" and not story.died_of_lost_workers:
+        yield f"{story.id}: dead after {outcomes.count('lost')} lost workers"
+
+
+def kinds(case: Case) -> Iterator[str]:
+    """Each task ends as its kind may end, and each run as its own chance wants it."""
+    sent = {fact["id"]: fact["kind"] for fact in case.evidence.noted if fact["say"] == "try"}
+    for story in case.stories.values():
+        kind = KINDS.get(sent.get(story.id, ""))
+        if kind is None:
+            continue
+        if story.end and story.end not in kind.ends and not story.died_of_lost_workers:
+            yield f"{story.id}: a task of kind {kind.name} ended as {story.end}: {_told(story)}"
+        yield from (f"{story.id} ({kind.name}): {problem}" for problem in kind.expect(story))
+        for one in story.executions:
+            outcome = one.closed.outcome if one.closed is not None else None
+            wanted = kind.outcome(random.Random(one.started.span_id))
+            if outcome is not None and outcome in OWN_OUTCOMES and outcome != wanted:
+                yield f"{story.id} ({kind.name}): run {one.started.run} closed as {outcome}, its code as {wanted}"
+
+
+# -- Executions ------------------------------------------------------------------------------------------
+def executions(case: Case) -> Iterator[str]:
+    """Code runs only in runs that were told as started, once in each; what a run says of itself did happen."""
+    ran = Counter(fact["span"] for fact in case.evidence.noted if fact["say"] == "ran")
+    started = {
+        one.started.span_id: (story, one) for story in case.stories.values() for one in story.executions
+    }
+    for span, count in ran.items():
+        if span not in started:
+            yield f"span {span}: executed and never told as started"
+        elif count > 1:
+            yield f"{started[span][0].id}: run {started[span][1].started.run} was executed {count} times"
+    for span, (story, one) in started.items():
+        if one.closed is not None and one.closed.outcome in OWN_OUTCOMES and span not in ran:
+            yield f"{story.id}: run {one.started.run} closed as {one.closed.outcome} and never ran"
+
+
+def durations(case: Case) -> Iterator[str]:
+    """No run lasted longer than from its start to its close; no phase of a task is negative."""
+    seen = dict(zip((event.seq for event in case.evidence.events), case.evidence.seen, strict=False))
+    for story in case.stories.values():
+        for one in story.executions:
+            if (
+                one.closed is None
+                or one.closed.duration is None
+                or _moved_about(one.started, one.closed, seen, case)
+            ):
+                continue
+            if one.closed.duration > one.closed.timestamp - one.started.timestamp + 0.05:
+                yield f"{story.id}: run {one.started.run} tells of {one.closed.duration} s, and had less"
+        for end in story.ends:
+            phases = (end.waited_seconds, end.ran_seconds, end.backed_off_seconds, end.parked_seconds)
+            if any(seconds is not None and seconds < 0 for seconds in phases):
+                yield f"{story.id}: a phase is negative: {phases}"
+
+
+def _moved_about(started: Told, closed: Told, seen: Mapping[int, float], case: Case) -> bool:
+    """Whether Redis' clock was moved between two events, or may have been."""
+    since, until = seen.get(started.seq, 0.0) - 15.0, seen.get(closed.seq, 0.0) + 3.0
+    return any(since <= at <= until for at, _ in case.evidence.moves[1:])
+
+
+def due_times(case: Case) -> Iterator[str]:
+    """Nothing starts before its time by Redis' clock."""
+    latest = 0.0
+    for event in case.evidence.events:
+        latest = max(latest, event.timestamp)
+        if event.status == "started" and event.execute_time and latest < event.execute_time - 0.001:
+            yield f"{event.id}: run {event.run} started {event.execute_time - event.timestamp:.3f} s too early"
+
+
+def revoked(case: Case) -> Iterator[str]:
+    """A task whose revocation was acknowledged starts no more, unless it is restored."""
+    for fact in case.evidence.noted:
+        if fact["say"] == "revoked" and fact["count"] and fact["id"] in case.stories:
+            for one in case.stories[fact["id"]].executions:
+                if one.started.seq > fact["seq"]:
+                    yield f"{fact['id']}: run {one.started.run} (event {one.started.seq}) after {fact['seq']}"
+
+
+def lost(case: Case) -> Iterator[str]:
+    """A worker is told as lost only if something befell it, its connection, Redis or Redis' clock."""
+    struck = case.evidence.disturbances
+    owner = {life.pid: name for name, lives in case.evidence.lives.items() for life in lives}
+    seen = dict(zip((event.seq for event in case.evidence.events), case.evidence.seen, strict=False))
+    for story in case.stories.values():
+        for one in story.executions:
+            if one.closed is None or one.closed.outcome != "lost":
+                continue
+            name = owner.get(one.started.pid, "")
+            since, until = seen.get(one.started.seq, 0.0) - 1.0, seen.get(one.closed.seq, 0.0)
+            about = {name, f"{name} line", "redis"}
+            ended = any(
+                life.pid == one.started.pid and life.ended < until
+                for life in case.evidence.lives.get(name, ())
+            )
+            if not ended and not any(
+                d.target in about and d.began <= until and d.ended >= since for d in struck
+            ):
+                yield f"{story.id}: run {one.started.run} on {name or 'nobody'} was lost for no reason"
+
+
+# -- The rest --------------------------------------------------------------------------------------------
+def results(case: Case) -> Iterator[str]:
+    """The result of a success can be read and is its own; a failure can be read as one."""
+    keys = {fact["id"]: fact["key"] for fact in case.evidence.noted if fact["say"] == "try"}
+    for task_id, (what, value) in case.evidence.results.items():
+        story = case.stories[task_id]
+        if story.end == "success" and (what, value) != ("value", keys.get(task_id)):
+            yield f"{task_id} ({story.name}): succeeded with {keys.get(task_id)!r}, its result is {what} {value!r}"
+        if story.end in {"dead", "canceled", "result_error"} and what != "failure":
+            yield f"{task_id} ({story.name}): ended as {story.end}, its result is {what} {value!r}"
+
+
+def periodic_runs(case: Case) -> Iterator[str]:
+    """Each due time of a periodic task has one run: none is doubled, none is missing."""
+    return periodic.problems(case.evidence)
+
+
+def exporter(case: Case) -> Iterator[str]:
+    """The exporter, killed and restarted, counted exactly what was told."""
+    if case.evidence.samples is not None:
+        yield from totals.differences(case.evidence.events, case.evidence.samples)
+
+
+def keys(case: Case) -> Iterator[str]:
+    """Nothing stays in Redis but what has an owner, a time to live or a bound."""
+    return iter(case.evidence.leaks)
+
+
+def drained(case: Case) -> Iterator[str]:
+    """When the faults stop, everything ends in time."""
+    if case.evidence.left:
+        yield f"{case.evidence.left} tasks had not ended when time was up"
+
+
+def processes(case: Case) -> Iterator[str]:
+    """No process ends unasked or stays when told to stop; none logs a fault of ours; no counter falls."""
+    yield from case.evidence.problems
+    lethal = {fact["pid"] for fact in case.evidence.noted if fact["say"] == "lethal"}
+    for name, lives in case.evidence.lives.items():
+        for life in lives:
+            if life.code not in {None, 0} and not life.asked and life.pid not in lethal:
+                yield f"{name} (pid {life.pid}) ended by itself with {life.code}"
+            # Told to stop before it listens, or again when it has stopped and Python listens no more.
+            deaf = life.code == -15 and (life.ended - life.began < _START_SECONDS or life.asked > 1)
+            if life.asked and life.code not in {None, 0, -9} and not deaf:
+                yield f"{name} (pid {life.pid}) was stopped and ended with {life.code}"
+
+
+def _told(story: Story) -> str:
+    """A story on one line."""
+    return " ".join(
+        f"{event.status}{f'#{event.run}' if event.run else ''}{f'={event.outcome}' if event.outcome else ''}"
+        for event in story.events
+    )
+
+
+CHECKS: Final[Mapping[str, Callable[[Case], Iterable[str]]]] = {
+    "numbers": numbers,
+    "conservation": conservation,
+    "enqueues": enqueues,
+    "completions": completions,
+    "runs": runs,
+    "attempts": attempts,
+    "kinds": kinds,
+    "executions": executions,
+    "durations": durations,
+    "due times": due_times,
+    "revoked": revoked,
+    "lost": lost,
+    "results": results,
+    "periodic": periodic_runs,
+    "exporter": exporter,
+    "keys": keys,
+    "drained": drained,
+    "processes": processes,
+}
