@@ -1,6 +1,6 @@
 """Running tasks where they are enqueued, through the same transitions as in a consumer.
 
-For tests and scripts: there are no threads, no leases to renew, and nobody waits for what is not due yet.
+For tests and scripts: there are no leases to renew, and nobody waits for what is not due yet.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import asyncio
 import contextvars
 import inspect
 import math
+import threading
+import time
 import uuid
 from collections.abc import Coroutine, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +23,7 @@ from .emitter import Speaker
 from .errors import RedisRefused, UnknownTask
 from .execution import Call
 from .job import Job, Origin
+from .slot import Slot
 from .storage.base import Handed, Parcel, Reservation, ReserveRequest
 from .task import Registry
 
@@ -137,14 +140,15 @@ class InlineWorker:
 
     def _run(self, handed: Handed) -> None:
         job = Job(self._queue, handed, self._queue.registry[handed.name], "inline", math.inf)
-        settlement = attempt(job, _at_once)
+        place = _Place()
+        settlement = attempt(job, place.call)
         ((settled,), _) = self._queue.storage.settle_and_reserve(
             [settlement], None, where=self._where, result_ttl_ms=self._queue.result_ttl_ms
         )
         if isinstance(settled, RedisRefused):
             raise settled
-        if f'"error_type":"{KeyboardInterrupt.__name__}"' in settlement.reason:
-            raise KeyboardInterrupt
+        if place.interrupt is not None:
+            raise place.interrupt
 
     def _bury(self, handed: Handed) -> None:
         try:
@@ -157,15 +161,43 @@ class InlineWorker:
             )
 
 
-def _at_once(call: Call, seconds: float | None) -> Any:
-    """Run a task's code; a coroutine to its end, in another thread where an event loop runs in this one."""
-    value = call()
+class _Place:
+    """Where the code of one run is called: in this thread, with a guard while it has a timeout.
+
+    Attributes:
+        interrupt: The Ctrl-C that ended it, if one did.
+    """
+
+    def __init__(self) -> None:
+        self.interrupt: KeyboardInterrupt | None = None
+        self._slot = Slot(lambda _: threading.Thread(target=self._guard, daemon=True).start())
+        self._over = threading.Event()
+
+    def call(self, call: Call, seconds: float | None) -> Any:
+        """Run code, a coroutine to its end; raises what it raises, or TaskTimeout."""
+        try:
+            return self._slot.call(lambda: _away_from_loops(call(), seconds), seconds)
+        except KeyboardInterrupt as error:
+            self.interrupt = error
+            raise
+        finally:
+            self._over.set()
+            self._slot.close()
+
+    def _guard(self) -> None:
+        """Drive the code out when its time is over."""
+        while not self._over.wait(min(self._slot.kick_at - time.monotonic(), threading.TIMEOUT_MAX)):
+            self._slot.kick(time.monotonic())
+
+
+def _away_from_loops(value: Any, seconds: float | None) -> Any:
+    """What a task's code gave; of a coroutine that cannot run here, its value, awaited in another thread."""
     if not inspect.iscoroutine(value):
         return value
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return _awaited(value, seconds)
+        return value
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(contextvars.copy_context().run, _awaited, value, seconds).result()
 

@@ -219,8 +219,56 @@ def test_a_coroutine_runs_to_its_end_wherever_it_is_enqueued(queue: RedisQueue) 
     async def inside_a_loop() -> Any:
         return double(3).get()
 
+    async def without_blocking_it() -> Any:
+        result = await queue.aenqueue(double.s(4))
+        return result.get()
+
     assert double(2).get() == 4
     assert asyncio.run(inside_a_loop()) == 6
+    assert asyncio.run(without_blocking_it()) == 8
+
+
+def test_a_task_whose_time_is_over_is_stopped(queue: RedisQueue) -> None:
+    @queue.task(timeout=0.1)
+    def spin() -> None:
+        while True:
+            pass
+
+    @queue.task(timeout=0.1)
+    async def sleep() -> None:
+        await asyncio.sleep(60)
+
+    @queue.task(timeout=60)
+    def quick() -> int:
+        return 1
+
+    async def inside_a_loop() -> Any:
+        return sleep()
+
+    for stop in (spin, sleep, lambda: asyncio.run(inside_a_loop())):
+        with pytest.raises(TaskException, match=r"longer than its timeout of 0\.1 s"):
+            stop().get()
+    assert quick().get() == 1
+    assert not [thread for thread in threading.enumerate() if "_guard" in thread.name]
+    is_accounted_for(queue)
+
+
+def test_a_paused_queue_begins_nothing(queue: RedisQueue) -> None:
+    note = queue.task(name="note")(lambda: 1)
+    queue.pause()
+    assert note().get() is None
+    assert _view(queue).ready == 1
+    queue.resume()
+    assert note().get() == 1
+
+
+def test_what_may_not_start_ends_and_its_chord_goes_on(queue: RedisQueue) -> None:
+    one = queue.task(name="one")(lambda: 1)
+    seen = queue.task(name="seen")(lambda results: [str(result) for result in results])
+    late = one.s(expires=dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
+    assert queue.enqueue(chord([one.s(), late], seen)).get() == ["1", "SKIPPED"]
+    assert statuses(queue, id=late.id)[-1] == "expired"
+    is_accounted_for(queue)
 
 
 def test_a_lock_and_a_limit_go_where_the_queue_goes() -> None:
@@ -274,6 +322,20 @@ def test_moving_the_clock_of_an_immediate_queue_runs_what_is_due_then() -> None:
     assert ran == []
     queue.advance(30)
     assert ran == ["first"]
+    is_accounted_for(queue)
+
+
+def test_what_follows_a_delayed_task_follows_when_it_has_run() -> None:
+    queue = MemoryQueue(immediate=True)
+    add = queue.task(name="add")(lambda a, b: a + b)
+    total = queue.task(name="total")(sum)
+    pipeline = queue.enqueue(add.s(1, 2, delay=60).then(add, 3))
+    members = queue.enqueue(chord([add.s(1, 1), add.s(2, 2, delay=60)], total))
+    later = queue.enqueue(add.s(1, 2).then(add.s(3, delay=120)))
+    queue.advance(60)
+    assert (pipeline.get(), members.get(), later[1].is_ready()) == ([3, 6], 6, False)
+    queue.advance(60)
+    assert later.get() == [3, 6]
     is_accounted_for(queue)
 
 

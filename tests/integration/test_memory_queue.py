@@ -9,7 +9,7 @@ import pytest
 from running import consuming, is_accounted_for, statuses, told
 from servers import wait_until
 
-from limelight import ConfigurationError, MemoryQueue, TaskException
+from limelight import ConfigurationError, MemoryQueue, TaskException, chord
 from limelight.inspection import queue_view
 from limelight.memory import MemoryStore
 
@@ -60,6 +60,29 @@ def test_draining_runs_what_is_ready_and_what_becomes_ready_by_it() -> None:
     assert queue.drain() == 0
     is_accounted_for(queue)
     assert not queue.storage.address.client().exists(queue.keys["requests"])
+
+
+def test_draining_goes_on_where_a_task_ended_unstarted() -> None:
+    queue = MemoryQueue()
+    one = queue.task(name="one")(lambda: 1)
+    kinds = queue.task(name="kinds")(len)
+    calls = [one.s(expires=0), one.s(expires=0)]
+    handle = queue.enqueue(chord(calls, kinds))
+    queue.advance(1)
+    assert queue.drain() == 1
+    assert handle.get() == 2
+    is_accounted_for(queue)
+
+
+def test_draining_a_paused_queue_runs_nothing() -> None:
+    queue = MemoryQueue()
+    note = queue.task(name="note")(lambda: 1)
+    note()
+    note.schedule(delay=60)
+    queue.pause()
+    assert queue.drain() == 0
+    queue.resume()
+    assert queue.drain() == 1
 
 
 def test_draining_buries_what_nobody_knows() -> None:
