@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from missing import missing
 from otlp import OtlpReceiver
 from proxy import FaultyProxy
 from servers import Prometheus
-from starters import OwnRedis, StartPrometheus
+from starters import MakeQueue, OwnRedis, StartPrometheus
 
+from limelight import MemoryQueue, RedisQueue
 from limelight.embedded import EmbeddedRedis, find_binary
 from limelight.errors import ConfigurationError
+from limelight.memory import MemoryStore
 
 
 @pytest.fixture(scope="session")
@@ -34,20 +37,49 @@ def redis_url(redis_server: EmbeddedRedis) -> str:
     return _emptied(redis_server)
 
 
+@pytest.fixture(scope="session")
+def server_of_kind() -> Iterator[Callable[[str], EmbeddedRedis]]:
+    """The session's server of a kind: see ``kinds``."""
+    with ExitStack() as servers:
+
+        @cache
+        def started(name: str) -> EmbeddedRedis:
+            kind = KINDS[name]
+            if not kind.fits:
+                pytest.skip(f"{name} cannot be had for this Python and machine")
+            return servers.enter_context(EmbeddedRedis(binary=kind.binary()))
+
+        yield started
+
+
 @pytest.fixture(scope="session", params=KINDS)
-def any_redis_server(request: pytest.FixtureRequest) -> Iterator[EmbeddedRedis]:
-    """A session's server of each kind: see ``kinds``."""
-    kind = KINDS[request.param]
-    if not kind.fits:
-        pytest.skip(f"{request.param} cannot be had for this Python and machine")
-    with EmbeddedRedis(binary=kind.binary()) as server:
-        yield server
+def any_redis_server(
+    request: pytest.FixtureRequest, server_of_kind: Callable[[str], EmbeddedRedis]
+) -> EmbeddedRedis:
+    """The session's server of each kind in turn."""
+    return server_of_kind(request.param)
 
 
 @pytest.fixture
 def any_redis_url(any_redis_server: EmbeddedRedis) -> str:
     """The URL of each kind of Redis in turn, empty."""
     return _emptied(any_redis_server)
+
+
+@pytest.fixture(params=["memory", *KINDS])
+def make_queue(request: pytest.FixtureRequest, server_of_kind: Callable[[str], EmbeddedRedis]) -> MakeQueue:
+    """Makes queues in memory and on each kind of Redis in turn; those of one test share it, empty at first."""
+    if request.param == "memory":
+        return partial(MemoryQueue, store=MemoryStore())
+    return partial(RedisQueue, url=_emptied(server_of_kind(request.param)))
+
+
+@pytest.fixture(params=["memory", "redis"])
+def make_either_queue(request: pytest.FixtureRequest) -> MakeQueue:
+    """`make_queue` for rules that need not be seen on every kind: in memory, and on the session's Redis."""
+    if request.param == "memory":
+        return partial(MemoryQueue, store=MemoryStore())
+    return partial(RedisQueue, url=request.getfixturevalue("redis_url"))
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from .errors import (
     UnknownTask,
 )
 from .locks import TaskLock
+from .memory_queue import MemoryQueue
 from .rate_limit import RateLimit
 from .results import ChordResult, Result, ResultGroup
 from .schedule import every
@@ -42,6 +43,7 @@ __all__ = [
     "ConfigurationError",
     "Crontab",
     "LimelightError",
+    "MemoryQueue",
     "MessagePack",
     "OutcomeUnknown",
     "RateLimit",

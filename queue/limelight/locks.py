@@ -44,12 +44,12 @@ class TaskLock:
     run is given up. A run that lost its lease cannot take it any more.
 
     Args:
-        store: The queue's storage.
+        store: Gives the queue's storage; it may be another one by the time the lock is taken.
         name: Any text without line breaks or spaces around it; one name is one lock per queue.
         ttl: Seconds that it lasts at most; None: as long as the run, or an hour outside of one.
     """
 
-    def __init__(self, store: LockStore, name: str, ttl: float | None = None) -> None:
+    def __init__(self, store: Callable[[], LockStore], name: str, ttl: float | None = None) -> None:
         if not isinstance(name, str) or not 0 < len(name) <= 200 or not name.isprintable():
             raise ConfigurationError(f"lock name {name!r} must be 1 to 200 printable characters")
         if ttl is not None and not ttl > 0:
@@ -63,7 +63,7 @@ class TaskLock:
         """Take it; raises TaskLocked if somebody holds it, RunLost if this run is over."""
         holder, request = current_lease.get(), uuid.uuid4().hex
         seconds = OUTSIDE_SECONDS if self._ttl is None and holder is None else self._ttl
-        taken = self._store.lock(self.name, request, holder=holder, seconds=seconds)
+        taken = self._store().lock(self.name, request, holder=holder, seconds=seconds)
         if taken is None:
             raise RunLost(f"lock {self.name!r} was not taken: the lease of this run ran out")
         if not taken:
@@ -73,15 +73,15 @@ class TaskLock:
     def release(self) -> bool:
         """Free it; False if it was not held by us (any more)."""
         request = self._requests.pop(_owner(), None)
-        return request is not None and self._store.unlock([self.name], request) == 1
+        return request is not None and self._store().unlock([self.name], request) == 1
 
     def clear(self) -> bool:
         """Free it, whoever holds it; False if nobody did."""
-        return self._store.unlock([self.name]) == 1
+        return self._store().unlock([self.name]) == 1
 
     def locked(self) -> bool:
         """Whether somebody holds it now."""
-        return self.name in self._store.locks()
+        return self.name in self._store().locks()
 
     def __enter__(self) -> TaskLock:
         self.acquire()

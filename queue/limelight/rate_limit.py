@@ -39,7 +39,7 @@ class RateLimit:
     counts in fixed windows, where twice as many can meet at a border.)
 
     Args:
-        store: The queue's storage.
+        store: Gives the queue's storage; it may be another one by the time the limit is used.
         name: One name is one limit per queue, whoever declares it.
         limit: How many uses, from 1.
         per: In how many seconds (or a timedelta).
@@ -47,7 +47,12 @@ class RateLimit:
     """
 
     def __init__(
-        self, store: LimitStore, name: str, limit: int, per: float | dt.timedelta, retry: bool = True
+        self,
+        store: Callable[[], LimitStore],
+        name: str,
+        limit: int,
+        per: float | dt.timedelta,
+        retry: bool = True,
     ) -> None:
         per_seconds = as_seconds(per)
         faults = [
@@ -73,7 +78,7 @@ class RateLimit:
 
     def acquire(self) -> None:
         """Count one use; raises RateLimitExceeded if there is no room."""
-        room_in = self._store.use_limit(
+        room_in = self._store().use_limit(
             self.name, uuid.uuid4().hex, limit=self._limit, per_seconds=self._per_seconds
         )
         if room_in > 0:
@@ -85,11 +90,11 @@ class RateLimit:
 
     def current_usage(self) -> int:
         """Uses in the window that ends now."""
-        return self._store.limit_usage(self.name, self._per_seconds)
+        return self._store().limit_usage(self.name, self._per_seconds)
 
     def reset(self) -> None:
         """Forget all uses."""
-        self._store.reset_limit(self.name)
+        self._store().reset_limit(self.name)
 
     def __enter__(self) -> RateLimit:
         self.acquire()

@@ -13,12 +13,13 @@ from dataclasses import replace
 from typing import Any, Final, Generic, ParamSpec, TypeVar, overload
 from uuid import UUID
 
-from . import canvas, wire
+from . import canvas, memory, wire
 from .administration import Administered, checked_max_dead
 from .canvas import Placed, Plan, Work, chord, group
 from .catch_up import CatchUp, policy
 from .emitter import RedisEventEmitter, Speaker, service_of
 from .errors import ConfigurationError, OutcomeUnknown, RedisError
+from .immediate import InlineWorker
 from .keys import QueueKeys
 from .locks import TaskLock
 from .rate_limit import RateLimit
@@ -230,11 +231,14 @@ class RedisQueue(Administered):
         max_redeliveries: How many lost workers a task may survive before it is a dead letter.
         max_dead: How many dead letters are kept; beyond it consumers purge the oldest. None keeps all.
         patience: Seconds that an enqueue may wait for a Redis that cannot be reached; 0 fails at once.
+        immediate: Whether tasks run where they are enqueued, at once; see the property.
+        immediate_use_memory: Whether the queue is one in memory while it is immediate.
         redis_options: Passed to redis-py's connections: ``host``, ``port``, ``db``, ``password``, ``ssl_…``.
 
     Attributes:
         name: The queue's name.
-        storage: Iterable of live events; see `RedisStorage`.
+        storage: Iterable of live events; see `RedisStorage`. Another one while the queue is immediate.
+        immediate_use_memory: As given; looked at whenever `immediate` is set.
         registry: The tasks declared in this process.
     """
 
@@ -252,6 +256,8 @@ class RedisQueue(Administered):
         max_redeliveries: int = 3,
         max_dead: int | None = 10_000,
         patience: float = 0.0,
+        immediate: bool = False,
+        immediate_use_memory: bool = True,
         **redis_options: Any,
     ) -> None:
         self.keys = QueueKeys(name)
@@ -266,16 +272,41 @@ class RedisQueue(Administered):
         self._speaker: Speaker | None = None
         if not url and not redis_options.keys() & {"host", "path", "connection_class"}:
             url = os.environ.get("LIMELIGHT_REDIS_URL") or "redis://localhost:6379/0"
-        self.storage: RedisStorage = RedisStorage(
-            Address(url, redis_options),
-            self.keys,
+        self._storage_at = functools.partial(
+            RedisStorage,
+            keys=self.keys,
             emitter=emitter if events else None,
             speaker=lambda: self.speaker,
             patience_seconds=patience,
         )
+        self._own_storage = self._storage_at(Address(url, redis_options))
+        self.storage: RedisStorage = self._own_storage
+        self.immediate_use_memory = immediate_use_memory
+        self._inline: InlineWorker | None = None
+        self.immediate = immediate
 
     def __repr__(self) -> str:
-        return f"RedisQueue({self.name!r} at {self.storage.address.shown})"
+        return f"{type(self).__name__}({self.name!r} at {self.storage.address.shown})"
+
+    @property
+    def immediate(self) -> bool:
+        """Whether tasks run where they are enqueued, at once, in the caller's thread; may be set at any time.
+
+        Each takes the same steps as in a consumer. Retries follow at once; what is to run later is put on the
+        schedule and stays there. Unless ``immediate_use_memory=False`` the queue is in memory meanwhile, and empty
+        whenever that is switched on. Handles of results go on reading where their task ran.
+        """
+        return self._inline is not None
+
+    @immediate.setter
+    def immediate(self, on: bool) -> None:
+        if on == self.immediate:
+            return
+        self._inline = InlineWorker(self) if on else None
+        if on and self.immediate_use_memory:
+            self.storage = self._storage_at(Address(None, memory.in_memory()))
+        else:
+            self.storage = self._own_storage
 
     @property
     def speaker(self) -> Speaker:
@@ -439,7 +470,10 @@ class RedisQueue(Administered):
         self._send(parcels, groups, holder)
 
     def _send(self, parcels: Sequence[Parcel], groups: Sequence[GroupParcel], holder: Task) -> None:
-        """Enqueue in one write, under the number that `holder` keeps."""
+        """Enqueue in one write, under the number that `holder` keeps; an immediate queue runs it then."""
+        work = [*parcels, *(group.callback for group in groups)]
+        if self._inline is not None:
+            self._inline.check(work)
         repeated = holder.receipt is not None
         # Kept until we know how it went.
         holder.receipt = holder.receipt or self.storage.new_receipt("enqueue")
@@ -455,6 +489,8 @@ class RedisQueue(Administered):
             holder.receipt = None
             raise
         holder.receipt = None
+        if self._inline is not None:
+            self._inline.run(work)
 
     def _placed(self, placed: Placed, *, now: bool = True) -> Parcel:
         place = placed.place
@@ -635,11 +671,11 @@ class RedisQueue(Administered):
     # -- Locks and limits -------------------------------------------------------------------------------
     def lock_task(self, lock_name: str, ttl: float | None = None) -> TaskLock:
         """A lock: a decorator below ``@queue.task()``, or a context manager; see `TaskLock`."""
-        return TaskLock(self.storage, lock_name, ttl)
+        return TaskLock(lambda: self.storage, lock_name, ttl)
 
     def is_locked(self, lock_name: str) -> bool:
         """Whether somebody holds the lock."""
-        return TaskLock(self.storage, lock_name).locked()
+        return TaskLock(lambda: self.storage, lock_name).locked()
 
     def flush_locks(self, *names: str) -> set[str]:
         """Free the locks of these names, or all of the queue, whoever holds them; returns which were held."""
@@ -651,7 +687,7 @@ class RedisQueue(Administered):
 
     def rate_limit(self, name: str, limit: int, per: float | dt.timedelta, retry: bool = True) -> RateLimit:
         """A rate limit: a decorator below ``@queue.task()``, or a context manager; see `RateLimit`."""
-        return RateLimit(self.storage, name, limit, per, retry)
+        return RateLimit(lambda: self.storage, name, limit, per, retry)
 
     def close(self) -> None:
         """Close this thread's connections."""

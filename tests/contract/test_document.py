@@ -1,5 +1,6 @@
 """The document that Limelight was born from, sentence by sentence; its samples run, changed only in names."""
 
+import copy
 import inspect
 import json
 import threading
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from running import consuming, has_ended, told
 from servers import wait_until
+from starters import MakeQueue
 
 import limelight.consumer
 from limelight import ConfigurationError, RedisEventEmitter, RedisHuey, RedisQueue
@@ -54,8 +56,8 @@ class Listener:
 
 
 @pytest.fixture
-def queue(redis_url: str) -> RedisQueue:
-    return RedisHuey("document", url=redis_url)
+def queue(make_either_queue: MakeQueue) -> RedisQueue:
+    return make_either_queue("document")
 
 
 class Fails:
@@ -133,9 +135,9 @@ def test_the_second_sample_runs(queue: RedisQueue) -> None:
     assert [event["status"] for event in processed if event["id"] == handle.id] == ["started", "finished"]
 
 
-def test_an_emitter_may_be_given_and_events_may_be_refused(redis_url: str) -> None:
-    chosen = RedisQueue("chosen", url=redis_url, emitter=RedisEventEmitter(channel="my-channel"))
-    silent = RedisQueue("silent", url=redis_url, events=False)
+def test_an_emitter_may_be_given_and_events_may_be_refused(make_either_queue: MakeQueue) -> None:
+    chosen = make_either_queue("chosen", emitter=RedisEventEmitter(channel="my-channel"))
+    silent = make_either_queue("silent", events=False)
     for queue in (chosen, silent):
         queue.task(name="nothing")(lambda: None)
     assert chosen.storage.channel == "my-channel"
@@ -250,7 +252,7 @@ def test_the_order_of_events_is_the_documents(
     expected: list[str],
 ) -> None:
     listener = Listener(queue)
-    task = queue.task(name="fails", **options)(body)
+    task = queue.task(name="fails", **options)(copy.copy(body))  # of each kind of storage its own
     with consuming(queue, workers=4):
         assert listener.until(how(task).id, *expected) == expected
 
@@ -290,4 +292,5 @@ def test_nonsense_on_the_channel_ends_no_listener(queue: RedisQueue) -> None:
 
 
 def test_the_queue_has_the_public_names_of_the_document() -> None:
+    assert RedisHuey is RedisQueue
     assert {"url", "events", "emitter"} <= set(inspect.signature(RedisQueue).parameters)

@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from running import consuming, has_ended, is_accounted_for, statuses, told
 from servers import wait_until
+from starters import MakeQueue
 from states import LIVING, buried, spoil, task_in
 
 from limelight import CannotCarry, RedisQueue, SignedPickle, UndecodableMessage
@@ -25,8 +26,8 @@ CHANGES: dict[str, Callable[[RedisQueue, str], object]] = {
 
 
 @pytest.fixture
-def queue(any_redis_url: str) -> RedisQueue:
-    return RedisQueue("work", url=any_redis_url)
+def queue(make_queue: MakeQueue) -> RedisQueue:
+    return make_queue("work")
 
 
 def state_of(queue: RedisQueue, task_id: str) -> State:
@@ -146,9 +147,9 @@ def test_an_empty_queue_is_still_true(queue: RedisQueue) -> None:
     assert len(queue) == 0
 
 
-def test_what_cannot_be_read_back_as_a_task_is_left_out_of_the_list(any_redis_url: str) -> None:
-    secret = RedisQueue("work", url=any_redis_url, serializer=SignedPickle("a secret of 16 bytes"))
-    plain = RedisQueue("work", url=any_redis_url)
+def test_what_cannot_be_read_back_as_a_task_is_left_out_of_the_list(make_queue: MakeQueue) -> None:
+    secret = make_queue("work", serializer=SignedPickle("a secret of 16 bytes"))
+    plain = make_queue("work")
     signed, broken, good = (
         task_in(secret, State.READY),
         task_in(plain, State.READY),
@@ -294,8 +295,8 @@ def test_a_key_is_taken_by_exactly_one_of_many(queue: RedisQueue) -> None:
     assert not queue.delete("leader")
 
 
-def test_a_value_never_travels_as_pickle(any_redis_url: str) -> None:
-    queue = RedisQueue("work", url=any_redis_url, serializer=SignedPickle("a secret of 16 bytes"))
+def test_a_value_never_travels_as_pickle(make_queue: MakeQueue) -> None:
+    queue = make_queue("work", serializer=SignedPickle("a secret of 16 bytes"))
     with pytest.raises(CannotCarry):
         queue.put("key", object())
     queue.storage.address.client().set(queue.keys.value("key"), b"\xff")
@@ -317,8 +318,8 @@ def test_listeners_hear_of_what_is_canceled_and_purged_but_not_of_a_requeue(queu
     assert has_ended(queue, waits)
 
 
-def test_a_queue_without_events_is_administered_in_silence(any_redis_url: str) -> None:
-    silent = RedisQueue("silent", url=any_redis_url, events=False)
+def test_a_queue_without_events_is_administered_in_silence(make_queue: MakeQueue) -> None:
+    silent = make_queue("silent", events=False)
     dead, again = buried(silent, 2)
     task_in(silent, State.DELAYED)
     assert (silent.dead.purge(dead), silent.dead.requeue(again), silent.flush()) == (1, 1, 2)

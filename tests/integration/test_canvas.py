@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from running import consuming, has_ended, is_accounted_for, statuses, told
 from servers import wait_until
+from starters import MakeQueue
 
 from limelight import (
     SKIPPED,
@@ -21,8 +22,8 @@ from limelight.consumer import Consumer
 
 
 @pytest.fixture
-def queue(any_redis_url: str) -> RedisQueue:
-    return RedisQueue("canvas", url=any_redis_url)
+def queue(make_queue: MakeQueue) -> RedisQueue:
+    return make_queue("canvas")
 
 
 def nothing_hangs(queue: RedisQueue) -> None:
@@ -231,8 +232,8 @@ def test_a_member_whose_worker_dies_does_not_lose_the_callback(queue: RedisQueue
     nothing_hangs(queue)
 
 
-def test_a_member_that_is_dead_for_good_tells_its_chord_too(any_redis_url: str) -> None:
-    queue = RedisQueue("canvas", url=any_redis_url, max_redeliveries=0)
+def test_a_member_that_is_dead_for_good_tells_its_chord_too(make_queue: MakeQueue) -> None:
+    queue = make_queue("canvas", max_redeliveries=0)
     one = queue.task(name="one")(lambda: 1)
     kinds = queue.task(name="kinds")(lambda results: [type(result).__name__ for result in results])
     result = queue.enqueue(chord([one.s()], kinds))
@@ -244,8 +245,8 @@ def test_a_member_that_is_dead_for_good_tells_its_chord_too(any_redis_url: str) 
         assert result.get(blocking=True, timeout=20) == ["TaskException"]
 
 
-def test_a_queue_that_stores_no_results_still_hands_them_on(any_redis_url: str) -> None:
-    queue = RedisQueue("canvas", url=any_redis_url, results=False)
+def test_a_queue_that_stores_no_results_still_hands_them_on(make_queue: MakeQueue) -> None:
+    queue = make_queue("canvas", results=False)
     seen: list[Any] = []
     one = queue.task(name="one")(lambda: 1)
     note = queue.task(name="note")(seen.append)

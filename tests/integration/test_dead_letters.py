@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from running import consuming, is_accounted_for, statuses, told
 from servers import wait_until
+from starters import MakeQueue
 from states import REASON, buried, spoil, task_in
 
 from limelight import ConfigurationError, RedisQueue, SignedPickle, TaskException
@@ -17,8 +18,8 @@ from limelight.storage.administration import CHUNK
 
 
 @pytest.fixture
-def queue(any_redis_url: str) -> RedisQueue:
-    return RedisQueue("work", url=any_redis_url)
+def queue(make_queue: MakeQueue) -> RedisQueue:
+    return make_queue("work")
 
 
 def remember(queue: RedisQueue, task_id: str, **reason: str) -> None:
@@ -54,23 +55,20 @@ def test_a_dead_letter_shows_what_was_called_how_often_and_why_it_failed(queue: 
     assert queue.dead.get(task_id) == letter
 
 
-def test_the_reason_that_was_told_is_the_reason_that_is_kept(queue: RedisQueue) -> None:
+def test_the_reason_that_was_told_is_the_reason_that_is_kept(
+    queue: RedisQueue, make_queue: MakeQueue
+) -> None:
     fails = queue.task(name="fails")(Fails())
     with consuming(queue):
         handle = fails()
         wait_until(lambda: told(queue, id=handle.id, status="dead"))
-        unknown = task_in(RedisQueue("work", url=_url(queue)), State.READY, "nobody_knows")
+        unknown = task_in(make_queue("work"), State.READY, "nobody_knows")
         wait_until(lambda: told(queue, id=unknown, status="dead"))
     for task_id in (handle.id, unknown):
         (event,) = told(queue, id=task_id, status="dead")
         letter = queue.dead.get(task_id)
         assert letter is not None
         assert (letter.error_type, letter.error_message) == (event["error_type"], event["error_message"])
-
-
-def _url(queue: RedisQueue) -> str:
-    options = queue.storage.address.client().connection_pool.connection_kwargs
-    return f"redis://{options['host']}:{options['port']}/0"
 
 
 def test_a_traceback_is_shown_as_long_as_it_or_the_result_of_the_task_is_kept(queue: RedisQueue) -> None:
@@ -138,10 +136,10 @@ def test_a_reason_that_cannot_be_read_hides_no_letter(queue: RedisQueue, reason:
     assert [(letter.id, letter.error_type) for letter in queue.dead] == [(task_id, "")]
 
 
-def test_arguments_of_another_serializer_are_not_shown(any_redis_url: str) -> None:
-    secret = RedisQueue("work", url=any_redis_url, serializer=SignedPickle("a secret of 16 bytes"))
+def test_arguments_of_another_serializer_are_not_shown(make_queue: MakeQueue) -> None:
+    secret = make_queue("work", serializer=SignedPickle("a secret of 16 bytes"))
     task_id = task_in(secret, State.DEAD)
-    letter = RedisQueue("work", url=any_redis_url).dead.get(task_id)
+    letter = make_queue("work").dead.get(task_id)
     assert letter is not None
     assert str(letter.arguments) == "[signed, not shown]"
     assert str(secret.dead.get(task_id).arguments) == "'a@b.c', copies=2"  # type: ignore[union-attr]
@@ -242,8 +240,8 @@ def test_whoever_waits_for_a_requeued_task_waits_for_its_new_life(queue: RedisQu
     assert queue.storage.result(task_id) == (None, True)
 
 
-def test_a_task_that_lost_its_workers_may_lose_as_many_again(any_redis_url: str) -> None:
-    queue = RedisQueue("work", url=any_redis_url, max_redeliveries=0)
+def test_a_task_that_lost_its_workers_may_lose_as_many_again(make_queue: MakeQueue) -> None:
+    queue = make_queue("work", max_redeliveries=0)
     task_id = task_in(queue, State.RUNNING)
     queue.storage.address.client().zadd(queue.keys["running"], {task_id: 1})
     assert _reaped(queue, task_id) == "dead"
@@ -401,8 +399,8 @@ def test_consumers_that_trim_at_the_same_moment_purge_no_more_than_one_would(que
     assert len(queue.dead) == 3
 
 
-def test_a_consumer_keeps_the_dead_letters_within_the_limit_of_its_queue(any_redis_url: str) -> None:
-    queue = RedisQueue("work", url=any_redis_url, max_dead=3)
+def test_a_consumer_keeps_the_dead_letters_within_the_limit_of_its_queue(make_queue: MakeQueue) -> None:
+    queue = make_queue("work", max_dead=3)
     fails = queue.task(name="fails")(Fails())
     with consuming(queue, lease_seconds=1):
         for _ in range(6):
@@ -413,12 +411,12 @@ def test_a_consumer_keeps_the_dead_letters_within_the_limit_of_its_queue(any_red
     is_accounted_for(queue)
 
 
-def test_a_limit_may_be_refused_or_be_wrong(any_redis_url: str) -> None:
-    assert RedisQueue("work", url=any_redis_url, max_dead=None).max_dead is None
-    assert RedisQueue("work", url=any_redis_url).max_dead == 10_000
+def test_a_limit_may_be_refused_or_be_wrong(make_queue: MakeQueue) -> None:
+    assert make_queue("work", max_dead=None).max_dead is None
+    assert make_queue("work").max_dead == 10_000
     for wrong in (-1, 2.5, True):
         with pytest.raises(ConfigurationError, match="max_dead"):
-            RedisQueue("work", url=any_redis_url, max_dead=wrong)  # type: ignore[arg-type]
+            make_queue("work", max_dead=wrong)  # type: ignore[arg-type]
 
 
 def test_the_reason_of_a_test_is_the_one_that_a_burial_tells(queue: RedisQueue) -> None:

@@ -5,6 +5,7 @@ After every step the invariants I1 to I8 hold; at the end, faults off, every tas
 """
 
 import collections
+import copy
 import itertools
 import json
 import os
@@ -20,6 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from limelight.embedded import EmbeddedRedis
 from limelight.keys import QueueKeys
 from limelight.lifecycle import Decision, Fate
+from limelight.memory import MemoryStore, in_memory
 from limelight.storage import packing
 from limelight.storage.base import GroupParcel, Lease, Membership, Parcel, Settlement
 from limelight.storage.scripts import SCRIPTS
@@ -58,7 +60,7 @@ class Delivery(RuleBasedStateMachine):
         self.acknowledged: set[str] = set()
         self.followers: dict[str, tuple[str, str]] = {}
         self.groups: dict[str, list[str]] = {}
-        self.saved: tuple[dict[str, bytes], set[str]] | None = None
+        self.saved: tuple[Any, set[str]] | None = None
 
     def script(self, name: str, *args: Any, extra: tuple[str, ...] = ()) -> Any:
         script = SCRIPTS[name]
@@ -336,19 +338,24 @@ class Delivery(RuleBasedStateMachine):
 
     @rule()
     def checkpoint(self) -> None:
-        dumps = {key.decode(): self.client.dump(key) for key in self.client.scan_iter()}
-        self.saved = (dumps, set(self.acknowledged))
+        self.saved = (self.snapshot(), set(self.acknowledged))
+
+    def snapshot(self) -> Any:
+        return {key.decode(): self.client.dump(key) for key in self.client.scan_iter()}
+
+    def go_back(self, snapshot: Any) -> None:
+        self.client.flushall()
+        for key, dump in snapshot.items():
+            self.client.restore(key, 0, dump)
 
     @precondition(lambda self: self.saved)
     @rule()
     def redis_goes_back_in_time(self) -> None:
         """A failover that lost the tail: Redis is an earlier prefix, workers keep what they believe."""
         assert self.saved is not None
-        dumps, self.acknowledged = self.saved
+        snapshot, self.acknowledged = self.saved
         self.saved = None
-        self.client.flushall()
-        for key, dump in dumps.items():
-            self.client.restore(key, 0, dump)
+        self.go_back(snapshot)
         self.lane, self.number = f"lane{next(self.ids)}", 0
 
     # -- What must hold --------------------------------------------------------------------------------
@@ -458,6 +465,18 @@ class Delivery(RuleBasedStateMachine):
         assert self.client.hlen(KEYS["tasks"]) == self.client.zcard(KEYS["dead"]), "not everything ended"
 
 
+class DeliveryInMemory(Delivery):
+    """The same machine; its Redis is a store in memory."""
+
+    store: ClassVar[MemoryStore]
+
+    def snapshot(self) -> Any:
+        return copy.deepcopy((self.store.space._values, self.store.space._ends))
+
+    def go_back(self, snapshot: Any) -> None:
+        self.store.space._values, self.store.space._ends = snapshot
+
+
 def _first(record: bytes) -> list[Any]:
     """The packed array at the start of a record; what follows is head and body."""
     end = record.index(b',"id"')
@@ -468,10 +487,13 @@ def _first(record: bytes) -> list[Any]:
 @pytest.fixture(autouse=True)
 def machine_redis(redis_server: EmbeddedRedis) -> None:
     Delivery.client = redis.Redis.from_url(redis_server.url)
+    DeliveryInMemory.store = MemoryStore()
+    pool = redis.ConnectionPool(protocol=2, **in_memory(DeliveryInMemory.store))
+    DeliveryInMemory.client = redis.Redis(connection_pool=pool)
 
 
 # MACHINE_EXAMPLES=2000 hunts; the default is what CI can afford.
-Delivery.TestCase.settings = settings(
+Delivery.TestCase.settings = DeliveryInMemory.TestCase.settings = settings(
     max_examples=int(os.environ.get("MACHINE_EXAMPLES", "60")),
     stateful_step_count=50,
     deadline=None,
@@ -480,3 +502,4 @@ Delivery.TestCase.settings = settings(
     phases=[Phase.generate, Phase.shrink],
 )
 TestDelivery = pytest.mark.slow(Delivery.TestCase)
+TestDeliveryInMemory = pytest.mark.slow(DeliveryInMemory.TestCase)

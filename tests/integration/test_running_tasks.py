@@ -1,4 +1,4 @@
-"""Tasks run on a real Redis, of each kind that is at hand."""
+"""Tasks run, on a real Redis of each kind that is at hand, and in memory: the same rules hold on each."""
 
 import datetime as dt
 import threading
@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from running import consuming, has_ended, is_accounted_for, statuses, told
 from servers import wait_until
+from starters import MakeQueue
 
 from limelight import (
     CancelExecution,
@@ -25,8 +26,8 @@ from limelight import (
 
 
 @pytest.fixture
-def queue(any_redis_url: str) -> RedisQueue:
-    return RedisQueue("work", url=any_redis_url)
+def queue(make_queue: MakeQueue) -> RedisQueue:
+    return make_queue("work")
 
 
 def test_a_task_runs_and_its_result_comes_back_as_it_was(queue: RedisQueue) -> None:
@@ -182,7 +183,7 @@ def test_a_task_may_ask_to_be_run_again_or_stop_without_failing(queue: RedisQueu
 
 def test_a_revoked_task_ends_when_it_is_pulled_and_a_restored_one_runs(queue: RedisQueue) -> None:
     note = queue.task(name="note")(lambda: 1)
-    revoked, restored, late = note(), note(), note.schedule(delay=0.1)
+    revoked, restored, late = note(), note(), note.schedule(delay=0.5)
     assert revoked.revoke()
     assert restored.revoke()
     assert queue.revoke_by_id(late.id) == 1
@@ -208,7 +209,8 @@ def test_a_result_that_cannot_be_carried_ends_the_task_and_says_why(queue: Redis
     is_accounted_for(queue)
 
 
-def test_a_result_that_redis_refuses_ends_the_task_and_says_why(queue: RedisQueue) -> None:
+def test_a_result_that_redis_refuses_ends_the_task_and_says_why(any_redis_url: str) -> None:
+    queue = RedisQueue("work", url=any_redis_url)
     client = queue.storage.address.client()
     commands = [
         "+@all",
@@ -242,10 +244,10 @@ def test_arguments_that_cannot_travel_are_refused_where_they_are_given(queue: Re
     assert not told(queue)
 
 
-def test_pickle_is_for_those_who_ask_for_it(any_redis_url: str) -> None:
-    queue = RedisQueue("work", url=any_redis_url, serializer=SignedPickle("a secret of 16 bytes"))
+def test_pickle_is_for_those_who_ask_for_it(make_queue: MakeQueue) -> None:
+    queue = make_queue("work", serializer=SignedPickle("a secret of 16 bytes"))
     echo = queue.task(name="echo")(lambda x: x)
-    plain = RedisQueue("work", url=any_redis_url)
+    plain = make_queue("work")
     plain.task(name="echo")(lambda x: x)
     with consuming(queue):
         assert echo(threading.Event).get(blocking=True, timeout=10) is threading.Event

@@ -10,8 +10,8 @@ import pytest
 from running import consuming, has_ended, is_accounted_for, statuses, timed, told
 from servers import wait_until
 
-from limelight import RedisQueue, TaskException, TaskTimeout, check_timeout, time_remaining
-from limelight.consumer import crew, slot
+from limelight import RedisQueue, TaskException, TaskTimeout, check_timeout, slot, time_remaining
+from limelight.consumer import crew
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from running import consuming, has_ended, is_accounted_for, statuses, told
 from servers import wait_until
+from starters import MakeQueue
 
 from limelight import (
     ConfigurationError,
@@ -23,8 +24,8 @@ from limelight.storage.base import Lease, ReserveRequest
 
 
 @pytest.fixture
-def queue(any_redis_url: str) -> RedisQueue:
-    return RedisQueue("turns", url=any_redis_url)
+def queue(make_queue: MakeQueue) -> RedisQueue:
+    return make_queue("turns")
 
 
 # -- Locks ------------------------------------------------------------------------------------------------

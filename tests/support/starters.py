@@ -2,11 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from servers import Prometheus
 
+from limelight import RedisQueue
 from limelight.embedded import EmbeddedRedis
+
+
+class MakeQueue(Protocol):
+    """Makes a queue; the options are those of `RedisQueue`."""
+
+    def __call__(self, name: str, **options: Any) -> RedisQueue: ...
 
 
 class OwnRedis(Protocol):

@@ -7,9 +7,9 @@ import time
 from types import FrameType
 
 from limelight.errors import TaskTimeout
+from limelight.slot import AGAIN_SECONDS, Slot
 
 from .relay import Board
-from .slot import AGAIN_SECONDS, Slot
 
 
 class AlarmSlot(Slot):

@@ -7,10 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from limelight import closing
 from limelight.errors import OutcomeUnknown, RedisError, UnknownTask
 from limelight.storage.base import Handed, Reservation, ReserveRequest
 
-from . import closing
 from .holdings import Job
 from .trips import Trips
 

@@ -4,51 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
-from limelight.execution import Stopwatch
-from limelight.retry import STEADY, Backoff
-from limelight.storage.base import Handed, Settlement
-from limelight.task import Registered
+from limelight.job import Job as JobOf
 from limelight.task_queue import RedisQueue
 
-
-@dataclass(slots=True, eq=False)
-class Job:
-    """One task that was started for us. It is itself only: two runs of a task are two jobs.
-
-    Attributes:
-        queue: Where it is from.
-        handed: As Redis handed it over.
-        registered: What to run.
-        worker: Name of the worker that has it, "" for nobody yet.
-        good_until: Monotonic seconds until which the lease is surely ours.
-        watch: When its code began, None until then.
-        settlement: How it is to be settled, None until it is done.
-        timeout: Seconds that it may run, None for as many as it likes; known once its message is read.
-        backoff: How the delays of its retries grow and spread; likewise.
-        number: Of its process, in the order in which that begins its tasks; 0 where nobody counts.
-    """
-
-    queue: RedisQueue
-    handed: Handed
-    registered: Registered
-    worker: str
-    good_until: float
-    watch: Stopwatch | None = None
-    settlement: Settlement | None = None
-    timeout: float | None = None
-    backoff: Backoff = STEADY
-    number: int = 0
-
-    def __post_init__(self) -> None:
-        self.timeout = self.registered.options.timeout
-        self.backoff = self.registered.options.backoff
-
-    @property
-    def is_running(self) -> bool:
-        """Whether its code runs now."""
-        return self.watch is not None and self.settlement is None
+Job = JobOf[RedisQueue]
+"""A job of one of the consumer's queues."""
 
 
 class Holdings:

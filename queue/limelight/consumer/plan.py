@@ -55,6 +55,10 @@ class Plan:
                 self.health_check_interval > 0
             ),
         }
+        for queue in queues:
+            rules[
+                f"queue {queue.name!r} is immediate: its tasks run where they are enqueued"
+            ] = not queue.immediate
         for name in dict.fromkeys(names):
             rules[f"queue {name!r} is given twice"] = names.count(name) == 1
         for name, weight in self.weights.items():

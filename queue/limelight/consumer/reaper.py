@@ -6,11 +6,10 @@ import logging
 import threading
 from typing import Final
 
+from limelight.closing import lost_result
 from limelight.errors import LimelightError
 from limelight.storage.administration import CHUNK
 from limelight.task_queue import RedisQueue
-
-from .closing import lost_result
 
 log = logging.getLogger("limelight.consumer")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from limelight.slot import Slot
 from limelight.task_queue import RedisQueue
 
 from .errand import Errand
 from .rota import Rota
-from .slot import Slot
 from .workbench import Workbench
 
 

@@ -9,13 +9,12 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Final
 
-from limelight import events
+from limelight import closing, events
 from limelight.emitter import NO_TASK, fragment
 from limelight.errors import LimelightError
 from limelight.storage.base import Notice
 from limelight.task_queue import RedisQueue
 
-from . import closing
 from .courier import Courier
 from .doorman import Doorman
 from .heartbeat import Heartbeat

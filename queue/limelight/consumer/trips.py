@@ -8,15 +8,14 @@ import traceback as tb
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from limelight import events
+from limelight import closing, events
+from limelight.closing import WORKER_LOST
 from limelight.emitter import NO_TASK, failure, fragment
 from limelight.errors import RedisError, RedisRefused
 from limelight.lifecycle import Fate
 from limelight.storage.base import Burial, Handed, Lease, Notice, Reservation, ReserveRequest, Settlement
 from limelight.task_queue import RedisQueue
 
-from . import closing
-from .closing import WORKER_LOST
 from .door import Door
 from .holdings import Holdings, Job
 from .outage import Outage

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from multiprocessing.context import ForkServerContext, SpawnContext
 from typing import Any, Final
 
+from limelight import closing
+from limelight.attempt import given_up
 from limelight.errors import UnknownTask
 from limelight.execution import Stopwatch
 from limelight.task import Registered, TaskOptions
 
-from . import child, closing
-from .attempt import given_up
+from . import child
 from .child import Brief
 from .holdings import Job
 from .lounge import Lounge

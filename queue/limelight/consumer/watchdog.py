@@ -10,10 +10,10 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from limelight import closing
+from limelight.attempt import given_up
 from limelight.task_queue import RedisQueue
 
-from . import closing
-from .attempt import given_up
 from .courier import Courier
 from .holdings import Job
 from .lounge import Lounge

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from limelight import events
+from limelight.attempt import attempt
+from limelight.closing import hand_back
 
-from .attempt import attempt
-from .closing import hand_back
 from .errand import Errand
 from .holdings import Job
 from .lounge import Lounge

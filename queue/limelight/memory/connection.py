@@ -33,3 +33,8 @@ class MemoryConnection(AbstractConnection):
 
     def _host_error(self) -> str:
         return "memory"
+
+
+def in_memory(store: MemoryStore | None = None) -> dict[str, Any]:
+    """Options of redis-py with which a queue is in a store, a new one if none is given."""
+    return {"connection_class": MemoryConnection, "store": MemoryStore() if store is None else store}

@@ -1,4 +1,4 @@
-"""Commands about keys and strings, and about the server."""
+"""Commands about keys and strings, and about the server; like all here, as Redis 6.2 has them."""
 
 from __future__ import annotations
 
@@ -79,39 +79,31 @@ def size(space: Keyspace) -> Reply:
     return sum(1 for _ in space)
 
 
-def _expire(space: Keyspace, key: bytes, ms: int, words: Iterable[bytes]) -> int:
+def _expire(space: Keyspace, key: bytes, ms: int) -> int:
     if space.value(key) is None:
         return 0
-    options, end = Options(words), space.end(key)
-    for flag in options.flags(b"NX", b"XX", b"GT", b"LT"):
-        later = end is not None and ms > end
-        if not {b"NX": end is None, b"XX": end is not None, b"GT": later, b"LT": end is None or ms < end}[
-            flag
-        ]:
-            return 0
-    options.done()
     space.set_end(key, ms)
     return 1
 
 
 @command("EXPIRE")
-def expire(space: Keyspace, key: bytes, seconds: bytes, *words: bytes) -> Reply:
-    return _expire(space, key, space.now_ms + whole(seconds) * 1000, words)
+def expire(space: Keyspace, key: bytes, seconds: bytes) -> Reply:
+    return _expire(space, key, space.now_ms + whole(seconds) * 1000)
 
 
 @command("PEXPIRE")
-def pexpire(space: Keyspace, key: bytes, ms: bytes, *words: bytes) -> Reply:
-    return _expire(space, key, space.now_ms + whole(ms), words)
+def pexpire(space: Keyspace, key: bytes, ms: bytes) -> Reply:
+    return _expire(space, key, space.now_ms + whole(ms))
 
 
 @command("EXPIREAT")
-def expire_at(space: Keyspace, key: bytes, seconds: bytes, *words: bytes) -> Reply:
-    return _expire(space, key, whole(seconds) * 1000, words)
+def expire_at(space: Keyspace, key: bytes, seconds: bytes) -> Reply:
+    return _expire(space, key, whole(seconds) * 1000)
 
 
 @command("PEXPIREAT")
-def pexpire_at(space: Keyspace, key: bytes, ms: bytes, *words: bytes) -> Reply:
-    return _expire(space, key, whole(ms), words)
+def pexpire_at(space: Keyspace, key: bytes, ms: bytes) -> Reply:
+    return _expire(space, key, whole(ms))
 
 
 @command("PTTL")

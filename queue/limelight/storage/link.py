@@ -102,6 +102,8 @@ def hidden(url: str) -> str:
 def _shown(options: Mapping[str, Any]) -> str:
     if path := options.get("path"):
         return f"unix://{path}"
+    if "store" in options:
+        return "memory"
     return f"{options.get('host', 'localhost')}:{options.get('port', 6379)}/{options.get('db') or 0}"
 
 

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -287,6 +288,12 @@ class RedisStorage:
                 *request.spans,
             ],
         )
+
+    def take(self, task_id: str, *, lease_seconds: float) -> Lease | None:
+        """Reserve one task by its id (T2), for whoever enqueued it and runs it itself; None if it is not ready."""
+        lease = Lease(task_id, uuid.uuid4().hex)
+        call = self._call("take", [task_id, lease.token, packing.micros(lease_seconds)])
+        return lease if self._links.get().idempotent(call) else None
 
     def start(self, leases: Sequence[Lease], *, lease_seconds: float, where: str) -> list[Handed | None]:
         """Begin runs of reserved tasks (T3); None where the task ended (revoked, expired) or is not ours any more."""

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from limelight import TaskTimeout
-from limelight.consumer import slot as slot_module
-from limelight.consumer.slot import KICKS, Slot
+from limelight import slot as slot_module
+from limelight.slot import KICKS, Slot
 
 Set = tuple[int, type[BaseException] | None]
 

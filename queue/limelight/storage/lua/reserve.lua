@@ -58,8 +58,8 @@ if #heads > 0 then
       unreadable(id, r, 'worker', ARGV[11])
     end
   end
-  reply[2] = redis.call('ZCARD', READY)
+  reply[2] = redis.call('ZCARD', READY) + woken  -- with what became ready where a task ended unstarted
 end
 set(REQUESTS, owner, cmsgpack.pack({request, unpack(ids)}))
-if reply[1] == 0 and reply[2] == 0 and woken == 0 then redis.call('DEL', WAKE) end
+if reply[1] == 0 and reply[2] == 0 then redis.call('DEL', WAKE) end
 return reply

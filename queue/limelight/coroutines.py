@@ -8,7 +8,7 @@ import contextvars
 from collections.abc import Awaitable, Coroutine
 from typing import Any
 
-from limelight.errors import TaskTimeout
+from .errors import TaskTimeout
 
 
 class Coroutines:

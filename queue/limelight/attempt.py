@@ -6,21 +6,19 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from limelight import execution, wire
-from limelight.errors import RedisError, UndecodableMessage
-from limelight.execution import Report, Stage, Stopwatch, Terms, plainly
-from limelight.storage.base import Settlement
-from limelight.tracecontext import TraceContext
-
-from . import closing
-from .holdings import Job
+from . import closing, execution, wire
+from .errors import RedisError, UndecodableMessage
+from .execution import Report, Stage, Stopwatch, Terms, plainly
+from .job import Job, Q
+from .storage.base import Settlement
+from .tracecontext import TraceContext
 
 log = logging.getLogger("limelight.consumer")
 
 AsyncStage = Callable[[Callable[[], Awaitable[Any]], float | None], Awaitable[Any]]
 
 
-def attempt(job: Job, stage: Stage = plainly) -> Settlement:
+def attempt(job: Job[Q], stage: Stage = plainly) -> Settlement:
     """Run a job's code and say how it is to be settled; nothing that the code raises gets out."""
     job.watch = watch = Stopwatch.started()
     prepared = _prepared(job, watch)
@@ -31,7 +29,7 @@ def attempt(job: Job, stage: Stage = plainly) -> Settlement:
     return _settlement(job, report)
 
 
-async def attempt_async(job: Job, stage: AsyncStage) -> Settlement:
+async def attempt_async(job: Job[Q], stage: AsyncStage) -> Settlement:
     """As `attempt`, for a job whose code is awaited in the running event loop."""
     job.watch = watch = Stopwatch.started()
     prepared = _prepared(job, watch)
@@ -42,7 +40,7 @@ async def attempt_async(job: Job, stage: AsyncStage) -> Settlement:
     return _settlement(job, report)
 
 
-def given_up(job: Job, traceback: str) -> Settlement:
+def given_up(job: Job[Q], traceback: str) -> Settlement:
     """The settlement of a job whose code did not stop when its time was over.
 
     Args:
@@ -53,7 +51,7 @@ def given_up(job: Job, traceback: str) -> Settlement:
     return _settlement(job, execution.timed_out(watch, job.timeout, traceback))
 
 
-def _prepared(job: Job, watch: Stopwatch) -> tuple[wire.Message, Terms] | Report:
+def _prepared(job: Job[Q], watch: Stopwatch) -> tuple[wire.Message, Terms] | Report:
     """The call and the terms on which it runs; the report of why it cannot."""
     handed = job.handed
     try:
@@ -78,12 +76,12 @@ def _prepared(job: Job, watch: Stopwatch) -> tuple[wire.Message, Terms] | Report
     )
 
 
-def _gathered(job: Job) -> list[bytes] | None:
+def _gathered(job: Job[Q]) -> list[bytes] | None:
     """What the members of a group left for this job, None if it gathers nothing."""
     return job.queue.storage.gathered(job.handed.gathers) if job.handed.gathers else None
 
 
-def _settlement(job: Job, report: Report) -> Settlement:
+def _settlement(job: Job[Q], report: Report) -> Settlement:
     keep = _keeps_result(job)
     try:
         settlement = closing.settlement(job.handed, report, job.backoff, keep_result=keep)
@@ -94,5 +92,5 @@ def _settlement(job: Job, report: Report) -> Settlement:
     return settlement
 
 
-def _keeps_result(job: Job) -> bool:
+def _keeps_result(job: Job[Q]) -> bool:
     return job.queue.results and job.registered.schedule is None

@@ -7,13 +7,12 @@ import random
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from limelight import execution
-from limelight.emitter import about_task, failure, fragment
-from limelight.lifecycle import Decision, Fate, Retries, settle
-from limelight.retry import STEADY, Backoff
-from limelight.storage.base import Burial, Handed, Settlement
-
-from .holdings import Job
+from . import execution
+from .emitter import about_task, failure, fragment
+from .job import Job, Q
+from .lifecycle import Decision, Fate, Retries, settle
+from .retry import STEADY, Backoff
+from .storage.base import Burial, Handed, Settlement
 
 log = logging.getLogger("limelight.consumer")
 
@@ -49,7 +48,7 @@ def settlement(
     )
 
 
-def hand_back(jobs: Iterable[Job]) -> None:
+def hand_back(jobs: Iterable[Job[Q]]) -> None:
     """Have jobs that are not done settled as interrupted: they go back to the queue, the attempt not counted."""
     for job in jobs:
         if job.settlement is None:

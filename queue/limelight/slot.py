@@ -17,9 +17,8 @@ from collections.abc import Callable
 from types import CoroutineType
 from typing import Any, Final
 
-from limelight.errors import TaskTimeout
-
 from .coroutines import Coroutines
+from .errors import TaskTimeout
 
 AGAIN_SECONDS: Final = 1.0
 KICKS: Final = 5

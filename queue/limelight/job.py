@@ -1,0 +1,62 @@
+"""A task that was started for us, until it is settled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from . import wire
+from .execution import Stopwatch
+from .retry import STEADY, Backoff
+from .storage.base import Handed, Settlement
+from .storage.redis import RedisStorage
+from .task import Registered
+
+
+class Origin(Protocol):
+    """What a job needs of the queue that it is from."""
+
+    serializer: wire.Serializer
+    results: bool
+    storage: RedisStorage
+
+
+Q = TypeVar("Q", bound=Origin)
+
+
+@dataclass(slots=True, eq=False)
+class Job(Generic[Q]):
+    """One task that was started for us. It is itself only: two runs of a task are two jobs.
+
+    Attributes:
+        queue: Where it is from.
+        handed: As Redis handed it over.
+        registered: What to run.
+        worker: Name of the worker that has it, "" for nobody yet.
+        good_until: Monotonic seconds until which the lease is surely ours.
+        watch: When its code began, None until then.
+        settlement: How it is to be settled, None until it is done.
+        timeout: Seconds that it may run, None for as many as it likes; known once its message is read.
+        backoff: How the delays of its retries grow and spread; likewise.
+        number: Of its process, in the order in which that begins its tasks; 0 where nobody counts.
+    """
+
+    queue: Q
+    handed: Handed
+    registered: Registered
+    worker: str
+    good_until: float
+    watch: Stopwatch | None = None
+    settlement: Settlement | None = None
+    timeout: float | None = None
+    backoff: Backoff = STEADY
+    number: int = 0
+
+    def __post_init__(self) -> None:
+        self.timeout = self.registered.options.timeout
+        self.backoff = self.registered.options.backoff
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its code runs now."""
+        return self.watch is not None and self.settlement is None
