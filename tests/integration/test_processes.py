@@ -186,9 +186,11 @@ def test_random_killing_of_processes_loses_and_doubles_nothing(
             killed.add(pid)
         wait_until(lambda: is_empty(queue), 60)
         wait_until(lambda: all(has_ended(queue, task_id) for task_id in ids[-3:]), 10)
-    ended = [event["id"] for event in told(queue) if "end" in event]
+    ended = {event["id"]: event["end"] for event in told(queue) if "end" in event}
     assert sorted(ended) == sorted(ids)
-    assert all(truth(tmp_path)[f"end {number}"] >= 1 for number in range(400))
+    lines = truth(tmp_path)
+    for number, task_id in enumerate(ids):  # a task may have been the victim once too often
+        assert ended[task_id] == "dead" or lines[f"end {number}"] >= 1
     outcomes = collections.Counter(event.get("outcome") for event in told(queue))
     started = statuses(queue).count("started")
     assert started == outcomes["success"] + outcomes["lost"] + outcomes["interrupted"]
