@@ -1,5 +1,6 @@
 """Threads that wear out or die are replaced, and no task notices."""
 
+import contextlib
 import ctypes
 import threading
 
@@ -54,3 +55,16 @@ def test_a_thread_that_died_is_replaced(queue: RedisQueue) -> None:
         wait_until(workers)
         assert workers() != [worker]
         assert ok().get(blocking=True, timeout=10) == 7
+
+
+@pytest.mark.parametrize("kind", ["thread", "async"])
+def test_a_consumer_that_stopped_leaves_no_thread_behind(queue: RedisQueue, kind: str) -> None:
+    before = set(threading.enumerate())
+    ok = queue.task(name="ok")(lambda: 7)
+    with consuming(queue, kind=kind, workers=3):
+        assert ok().get(blocking=True, timeout=10) == 7
+        assert len(set(threading.enumerate()) - before) >= 7
+    with contextlib.suppress(AssertionError):
+        wait_until(lambda: not set(threading.enumerate()) - before, 5)
+    left = {thread.name for thread in set(threading.enumerate()) - before}
+    assert not {name for name in left if not name.startswith("hand-")}  # those end when idle for a while

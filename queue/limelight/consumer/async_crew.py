@@ -86,7 +86,7 @@ class AsyncCrew:
             check=self._check,
             check_seconds=plan.health_check_interval,
         )
-        self._hands = Hands(self._watchdog.expect, self._finish)
+        self._hands = Hands(self._watchdog.expect, self._finish, self._forget)
         self._stage = AsyncStage(self._count_stuck)
         self._loop = asyncio.new_event_loop()
         self._threads = Threads()
@@ -154,8 +154,8 @@ class AsyncCrew:
         try:
             made = self._rounds.make(done, lambda _trips: min(free, MOST))
         except Exception:
-            for station in self._stations:  # a fault of ours: it is renewed no more, so it comes back
-                station.trips.holdings.drop(done)
+            for job in done:
+                self._forget(job)
             raise
         with self._lock:
             self._done[:0] = made.left
@@ -199,7 +199,12 @@ class AsyncCrew:
                 self._hands.run(job)
 
     async def _await(self, job: Job) -> None:
-        settlement = await attempt_async(job, self._stage.run)
+        try:
+            settlement = await attempt_async(job, self._stage.run)
+        except Exception:
+            log.exception("%s: unexpected error", _NAME)
+            self._forget(job)
+            return
         job.settlement = job.settlement or settlement  # handed back meanwhile, if the consumer stopped
         self._finish(job)
 
@@ -210,9 +215,17 @@ class AsyncCrew:
             self._done.append(job)
         self._woken.set()
 
+    def _forget(self, job: Job) -> None:
+        """A fault of ours: the job is renewed no more, so it comes back."""
+        for station in self._stations:
+            station.trips.holdings.drop([job])
+        with self._lock:
+            self._running.discard(job)
+        self._woken.set()
+
     def _give_up(self, stuck: Seat) -> None:
         """A thread is stuck in a plain function; its run was closed by the watchdog."""
-        self._hands.forget(stuck)
+        self._hands.leave(stuck)
         with self._lock:
             if stuck.bench.current is not None:
                 self._running.discard(stuck.bench.current)

@@ -25,11 +25,18 @@ class Hands:
     Args:
         expect: Told when something on a seat will have to be seen to.
         done: Called with each job when it has its settlement.
+        forget: Called with a job that a fault of ours keeps from getting one.
     """
 
-    def __init__(self, expect: Callable[[float], None], done: Callable[[Job], None]) -> None:
+    def __init__(
+        self,
+        expect: Callable[[float], None],
+        done: Callable[[Job], None],
+        forget: Callable[[Job], None],
+    ) -> None:
         self._expect = expect
         self._done = done
+        self._forget = forget
         self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self._free = 0
         self._seats: list[Seat] = []
@@ -52,7 +59,7 @@ class Hands:
                 threading.Thread(target=self._work, args=(seat,), name=seat.name, daemon=True).start()
         self._jobs.put(job)
 
-    def forget(self, seat: Seat) -> None:
+    def leave(self, seat: Seat) -> None:
         """A thread is stuck for good: it is none of ours any more."""
         with self._lock:
             if seat in self._seats:
@@ -62,17 +69,24 @@ class Hands:
         try:
             while (job := self._next()) is not None:
                 seat.bench.begin(job, time.monotonic())
-                settlement = attempt(job, seat.slot.call)
+                try:
+                    settlement = attempt(job, seat.slot.call)
+                except Exception:
+                    log.exception("%s: unexpected error", seat.name)
+                    self._forget(job)
+                    raise
                 if seat.slot.is_abandoned:
                     return
                 seat.bench.clear()
-                job.settlement = job.settlement or settlement
+                job.settlement = (
+                    job.settlement or settlement
+                )  # handed back meanwhile, if the consumer stopped
                 with self._lock:
                     self._free += 1
                 self._done(job)
         finally:
             seat.slot.close()
-            self.forget(seat)
+            self.leave(seat)
 
     def _next(self) -> Job | None:
         """The next job; None if none came for a while and none is coming."""
