@@ -1,4 +1,4 @@
-"""`limelight consumer`: run the tasks of a queue until told to stop."""
+"""`limelight consumer`: run the tasks of queues until told to stop."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 import threading
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 import rich_click as click
 
@@ -18,9 +19,12 @@ from limelight.consumer.plan import KINDS
 from limelight.errors import ConfigurationError, OutcomeUnknown, RedisUnavailable
 from limelight.task_queue import RedisQueue
 
+from .logs import FORMATS, log_to
 from .target import find_queue
 
 log = logging.getLogger("limelight.consumer")
+
+_LEVELS = ("debug", "info", "warning", "error")
 
 
 @click.command
@@ -28,7 +32,7 @@ log = logging.getLogger("limelight.consumer")
 @click.option(
     "-w",
     "--workers",
-    type=click.IntRange(1, 1_000),
+    type=click.IntRange(1, 10_000),
     default=1,
     show_default=True,
     envvar="LIMELIGHT_WORKERS",
@@ -44,8 +48,19 @@ log = logging.getLogger("limelight.consumer")
     show_default=True,
     envvar="LIMELIGHT_WORKER_TYPE",
     show_envvar=True,
-    help="What runs the tasks.",
+    help="What runs them: threads, processes, or one event loop.",
 )
+@click.option(
+    "-M",
+    "--max-tasks",
+    type=click.IntRange(0),
+    default=0,
+    show_default="never",
+    envvar="LIMELIGHT_MAX_TASKS",
+    show_envvar=True,
+    help="Replace a thread or process after so many tasks.",
+)
+@click.option("-n", "--no-periodic", is_flag=True, help="Enqueue no periodic tasks from here.")
 @click.option(
     "--lease",
     "lease_seconds",
@@ -69,14 +84,22 @@ log = logging.getLogger("limelight.consumer")
     help="How long a stop waits for running tasks.",
 )
 @click.option(
-    "-M",
-    "--max-tasks",
-    type=click.IntRange(0),
-    default=0,
-    show_default="never",
-    envvar="LIMELIGHT_MAX_TASKS",
-    show_envvar=True,
-    help="Replace a worker after so many tasks.",
+    "-s",
+    "--scheduler-interval",
+    type=click.FloatRange(0, min_open=True),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Longest time between two looks at the schedule.",
+)
+@click.option(
+    "-c",
+    "--health-check-interval",
+    type=click.FloatRange(0, min_open=True),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time between two looks whether a thread died.",
 )
 @click.option(
     "--path",
@@ -84,22 +107,46 @@ log = logging.getLogger("limelight.consumer")
     help="Folder to import from; the current one by default.",
 )
 @click.option(
+    "-l",
+    "--log-file",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    envvar="LIMELIGHT_LOG_FILE",
+    show_envvar=True,
+    help="Append the log to this file instead of stderr.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(FORMATS),
+    default="text",
+    show_default=True,
+    envvar="LIMELIGHT_LOG_FORMAT",
+    show_envvar=True,
+    help="Lines for people, or one JSON object per line.",
+)
+@click.option(
     "--log-level",
-    type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+    type=click.Choice(_LEVELS, case_sensitive=False),
     default="info",
     show_default=True,
     envvar="LIMELIGHT_LOG_LEVEL",
     show_envvar=True,
-    help="How much to say on stderr.",
+    help="How much to say.",
 )
+@click.option("-v", "--verbose", "log_level", flag_value="debug", help="Say everything.")
+@click.option("-q", "--quiet", "log_level", flag_value="warning", help="Say only what is wrong.")
 def consumer(
     targets: tuple[str, ...],
     workers: int,
     kind: str,
+    max_tasks: int,
+    no_periodic: bool,
     lease_seconds: float,
     shutdown_timeout: float,
-    max_tasks: int,
+    scheduler_interval: float,
+    health_check_interval: float,
     path: Path | None,
+    log_file: Path | None,
+    log_format: str,
     log_level: str,
 ) -> None:
     """Run the tasks of the queues that MODULE:QUEUE names.
@@ -110,16 +157,16 @@ def consumer(
     app.tasks:queue=3   beside others: it is asked three times as often as one without a weight
 
     Stop it with SIGTERM or Ctrl-C: running tasks may end, for --shutdown-timeout seconds; then they go
-    back to the queue. A second signal hands them back at once, a third exits at once.
+    back to the queue. A second signal hands them back at once, a third exits at once. SIGHUP stops it
+    in the same way and starts it anew, with the application as it is then.
 
     \b
     Examples:
     limelight consumer app.tasks:queue
     limelight consumer app.tasks:queue --workers 16 --log-level debug
-    limelight consumer app:mail=3 app:reports -w 8
-    LIMELIGHT_WORKERS=16 limelight consumer app.tasks.queue
+    limelight consumer app:mail=3 app:reports -k process -w 8
     """  # noqa: D301 - \b keeps the lines apart
-    prepare = functools.partial(log_to_stderr, log_level.upper())
+    prepare = functools.partial(log_to, log_file, log_level, log_format)
     prepare()
     chosen = [weighted(target) for target in targets]
     queues = [find_queue(target, path) for target, _ in chosen]
@@ -127,22 +174,16 @@ def consumer(
         queues,
         workers=workers,
         kind=kind,
-        prepare=prepare,
         weights={queue.name: weight for queue, (_, weight) in zip(queues, chosen, strict=True)},
         lease_seconds=lease_seconds,
         shutdown_timeout=shutdown_timeout,
+        scheduler_interval=scheduler_interval,
+        periodic=not no_periodic,
         max_tasks=max_tasks,
+        health_check_interval=health_check_interval,
+        prepare=prepare,
     )
     run(running)
-
-
-def log_to_stderr(level: str) -> None:
-    """Set up logging, in this process or in a worker process."""
-    logging.basicConfig(
-        level=level,
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)-7s %(threadName)-10s %(message)s",
-    )
 
 
 def weighted(target: str) -> tuple[str, int]:
@@ -162,23 +203,38 @@ def run(consumer: Consumer) -> None:
     for queue in consumer.queues:
         where, tasks = queue.storage.address.shown, ", ".join(queue.registry)
         log.info("consuming queue %s at %s: %s", queue.name, where, tasks)
-    signals.wait(1)
+    signals.wait(consumer.wants_to_stop)
     log.info("stopping: %d tasks still run (signal again to hand them back at once)", consumer.running)
+    _stop(consumer, signals)
+    log.info("stopped")
+    if signals.is_reload:
+        _start_anew()
+    logging.shutdown()
+    for queue in consumer.queues:
+        queue.close()
+    if not signals.stops:
+        sys.exit(1)  # it gave up; its supervisor shall start another one
+
+
+def _stop(consumer: Consumer, signals: Signals) -> None:
     stop = threading.Thread(target=consumer.stop, name="stop", daemon=True)
     stop.start()
-    while stop.is_alive() and signals.count < 2:
+    while stop.is_alive() and signals.stops < 2:
         stop.join(0.1)
     consumer.hand_back_now()
     while stop.is_alive():
         stop.join(0.1)
-        if signals.count > 2:
+        if signals.stops > 2:
             log.error("stopped at once; what still ran comes back when its lease is over")
             logging.shutdown()
             os._exit(1)
-    log.info("stopped")
+
+
+def _start_anew() -> NoReturn:
+    """Replace this process by one of the same command line and the same id."""
+    log.info("starting anew")
     logging.shutdown()
-    for queue in consumer.queues:
-        queue.close()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own command line
 
 
 def _check_redis(queue: RedisQueue) -> None:
@@ -190,20 +246,33 @@ def _check_redis(queue: RedisQueue) -> None:
 
 
 class Signals:
-    """Counts SIGTERM and SIGINT."""
+    """Counts what arrives.
+
+    Attributes:
+        stops: How many SIGTERM and SIGINT.
+    """
 
     def __init__(self) -> None:
-        self.count = 0
+        self.stops = 0
+        self._reloads = 0
         self._arrived = threading.Event()
-        signal.signal(signal.SIGTERM, self._note)
-        signal.signal(signal.SIGINT, self._note)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._note)
 
-    def _note(self, _number: int, _frame: FrameType | None) -> None:
-        self.count += 1
+    @property
+    def is_reload(self) -> bool:
+        """Whether to start anew after the stop: SIGHUP came, and none that means to stop for good."""
+        return self._reloads > 0 and self.stops == 0
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            self._reloads += 1
+        else:
+            self.stops += 1
         self._arrived.set()
 
-    def wait(self, count: int) -> None:
-        """Return when so many have arrived."""
-        while self.count < count:
+    def wait(self, wanted: threading.Event) -> None:
+        """Return when one has arrived, or when the consumer itself wants to be stopped."""
+        while not (self.stops or self._reloads or wanted.is_set()):
             self._arrived.wait(1.0)
             self._arrived.clear()

@@ -63,14 +63,12 @@ def main(brief: Brief, connection: Connection, cells: Any) -> None:
         signal.signal(number, signal.SIG_IGN)  # these go to the whole group; the parent decides
     if brief.plan.prepare is not None:
         brief.plan.prepare()
-    board = Board(cells)
-    board.clear()
     try:
         queues = [home.queue() for home in brief.homes]
     except ConfigurationError as error:
         log.error("%s cannot begin: %s", brief.worker, error)
         sys.exit(1)
-    Child(brief, queues, Line(connection), board).run()
+    Child(brief, queues, Line(connection), Board(cells)).run()
     logging.shutdown()
 
 

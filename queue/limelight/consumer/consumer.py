@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from limelight.task_queue import RedisQueue
 
+from .async_crew import AsyncCrew
 from .crew import Crew
 from .fleet import Fleet
 from .lounge import Lounge
@@ -26,7 +27,8 @@ class Consumer:
     Args:
         queues: Whose tasks, a queue or several; tasks must be declared (imported) before `start`.
         workers: How many tasks run at once.
-        kind: What runs them: ``thread``; ``process``, whose queues must be variables of a module.
+        kind: What runs them: ``thread``; ``process``, whose queues must be variables of a module; or ``async``,
+            one event loop, with threads for tasks that are plain functions.
         weights: Of queues by name: how often each is asked compared with the others; 1 where none is given.
         lease_seconds: A worker that is not heard of for this long is given up, and its tasks run elsewhere.
         shutdown_timeout: Seconds that `stop` waits for running tasks before it hands them back.
@@ -94,7 +96,7 @@ class Consumer:
             station.start()
         self._team.start()
 
-    def _make_team(self) -> Crew | Fleet:
+    def _make_team(self) -> Crew | Fleet | AsyncCrew:
         if self.plan.kind == "process":
             return Fleet(
                 self._stations,
@@ -104,7 +106,8 @@ class Consumer:
                 stopping=self._stopping,
                 exhausted=self.wants_to_stop.set,
             )
-        return Crew(
+        made = AsyncCrew if self.plan.kind == "async" else Crew
+        return made(
             self._stations,
             self.plan,
             consumer=self.id,
@@ -149,7 +152,7 @@ class Consumer:
         self._team.join(deadline, self._impatient)
         left = sum(station.hand_back() for station in self._stations)
         self._stopped.set()
-        self._team.wake()
+        self._team.end()
         for station in self._stations:
             station.leave(self._team.owners)
         return not left

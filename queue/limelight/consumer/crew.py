@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
 
 from .errand import Errand
 from .lounge import Lounge
@@ -14,13 +13,11 @@ from .plan import Plan
 from .seat import Seat
 from .spare import Spare
 from .station import Station
-from .threads import Threads
+from .threads import ABANDONED_LIMIT, Threads
 from .watchdog import Watchdog
 from .worker import Worker
 
 log = logging.getLogger("limelight.consumer")
-
-ABANDONED_LIMIT: Final = 10
 
 
 class Crew:
@@ -91,7 +88,11 @@ class Crew:
         """Note what is begun by now: threads do so themselves."""
 
     def wake(self) -> None:
-        """Have the watchdog look at once: the consumer stops, or has stopped."""
+        """Have the watchdog look at once: the consumer stops."""
+        self._watchdog.expect(0.0)
+
+    def end(self) -> None:
+        """The consumer has stopped; what is stuck in tasks stays behind."""
         self._watchdog.expect(0.0)
 
     def join(self, until: float, given_up: threading.Event) -> None:

@@ -26,7 +26,7 @@ _LOOK_SECONDS: Final = 0.5
 _SETTLING_SECONDS: Final = 0.02
 _RESTART_SECONDS: Final = (0.1, 5.0)
 _KILL_SECONDS: Final = 5.0
-_FAILURES: Final = 10
+_FAILURES: Final = 6
 
 
 class Fleet:
@@ -114,6 +114,12 @@ class Fleet:
             self.wake()
             self._all_ended.wait(_KILL_SECONDS)
         atexit.unregister(self._kill_all)
+
+    def end(self) -> None:
+        """The consumer has stopped; no process of ours is left."""
+        if self._all_ended.is_set():
+            os.close(self._mouth)
+            os.close(self._ears)
 
     def _kill_all(self) -> None:
         for warden in self._running:

@@ -27,8 +27,10 @@ class Lounge:
         """Have this thread wait to be called, but only if not needed anyway, and for so many seconds at most."""
         called = threading.Event()
         if self.enter(called.set, needed):
-            called.wait(seconds)
-            self.leave(called.set)
+            try:
+                called.wait(seconds)
+            finally:
+                self.leave(called.set)
 
     def enter(self, wake: Callable[[], None], needed: Callable[[], bool]) -> bool:
         """Count somebody as idle; False if it is needed anyway, or the lounge is closed."""

@@ -51,6 +51,9 @@ class Plan:
             f"scheduler_interval must be more than 0, not {self.scheduler_interval}": self.scheduler_interval
             > 0,
             f"max_tasks must be 0 or more, not {self.max_tasks}": self.max_tasks >= 0,
+            "max_tasks replaces threads and processes, not an event loop": not (
+                self.max_tasks and self.kind == "async"
+            ),
             f"health_check_interval must be more than 0, not {self.health_check_interval}": (
                 self.health_check_interval > 0
             ),

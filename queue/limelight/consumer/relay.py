@@ -104,7 +104,9 @@ class _Cells(Protocol):
 
 
 class Board:
-    """What a child shows in shared memory, so that it can be read when the child is dead. Only the child writes.
+    """What a child shows in shared memory, so that it can be read when the child is dead.
+
+    Only the child writes; the parent clears it for the next one, when that one has not begun.
 
     Attributes:
         SIZE: Cells that it needs, beside one per queue.
@@ -151,6 +153,6 @@ class Board:
         self._cells[self.SIZE + queue] = number
 
     def clear(self) -> None:
-        """Forget what ran, for a new child; the requests go on."""
+        """Forget what ran: its deadline is not that of the next child. The requests go on."""
         for at in range(self.SIZE):
             self._cells[at] = 0.0

@@ -152,6 +152,7 @@ class Station:
 
     def leave(self, owners: Sequence[str]) -> None:
         """Tell that the consumer stopped, and have Redis forget it and its workers."""
+        self.courier.wake()
         self._tell(events.EVENT_CONSUMER_STOPPED, {"consumer": self._consumer})
         try:
             self._reporter.flush()

@@ -6,6 +6,10 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
+
+ABANDONED_LIMIT: Final = 10
+"""How many stuck tasks a process bears before it had better be replaced."""
 
 log = logging.getLogger("limelight.consumer")
 
@@ -43,6 +47,13 @@ class Threads:
         for name, run in died:
             log.error("thread %s died: a new one takes its place", name)
             self.start(name, run)
+
+    def join(self, name: str, seconds: float) -> bool:
+        """Wait for one to end, for so many seconds at most; whether it has."""
+        with self._lock:
+            thread = self._started[name].thread
+        thread.join(seconds)
+        return not thread.is_alive()
 
     def alive(self) -> list[threading.Thread]:
         """Those that have not ended."""

@@ -67,6 +67,7 @@ class Warden:
 
     def start(self) -> None:
         """Start the process."""
+        self._board.clear()
         ours, theirs = self._how.Pipe()
         self.line = Line(ours)
         self.process = self._how.Process(

@@ -6,24 +6,21 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Sequence
 from typing import Final
 
 from limelight import events
 from limelight.attempt import attempt
 from limelight.closing import hand_back
 
-from .errand import Errand
 from .holdings import Job
 from .lounge import Lounge
+from .rounds import Rounds
 from .seat import Seat
 from .spare import Spare
 from .workbench import RELIEVED_AFTER_SECONDS
 
 log = logging.getLogger("limelight.consumer")
 
-_LOOK_AROUND_SECONDS: Final = 5.0
-_OUTAGE_SECONDS: Final = 0.5
 _AFTER_A_FAULT_SECONDS: Final = 1.0
 
 
@@ -55,6 +52,7 @@ class Worker:
         self._lounge = lounge
         self._stopping = stopping
         self._left = max_tasks or math.inf
+        self._rounds = Rounds(seat.errands, seat.rota, stopping)
 
     @property
     def is_worn_out(self) -> bool:
@@ -80,9 +78,7 @@ class Worker:
 
     def _is_over(self) -> bool:
         return self._leaves_at_once or (
-            self._stopping.is_set()
-            and self._bench.is_empty
-            and not any(errand.is_owed_an_answer for errand in self._errands.values())
+            self._stopping.is_set() and self._bench.is_empty and not self._rounds.is_owed_an_answer
         )
 
     @property
@@ -132,64 +128,27 @@ class Worker:
     # -- Trips ------------------------------------------------------------------------------------------
     def _restock(self) -> bool:
         """Settle what is done and ask for more; False if there was nowhere to go."""
-        now = time.monotonic()
-        done = self._bench.take_done()
-        asked = self._asked(done, now)
-        went = False
-        for queue, errand in self._errands.items():
-            its = [job for job in done if job.queue is queue]
-            if not its and errand is not asked and not (errand.is_owed_an_answer and self._stopping.is_set()):
-                continue
-            if not errand.trips.outage.may_try(now):
-                self._bench.put_done(its)
-                continue
-            self._go(errand, its, int(min(errand.trips.pace.count, self._left)) if errand is asked else 0)
-            went = True
-        return went
-
-    def _asked(self, done: Sequence[Job], now: float) -> Errand | None:
-        """Which queue to ask for tasks: of those that may have some, else the one where something is settled."""
-        if self._stopping.is_set():
-            return None
-        errands = [errand for errand in self._errands.values() if self._may_have_tasks(errand, now)] or [
-            self._errands[job.queue] for job in done[-1:]
-        ]
-        return self._seat.rota.next(errands)
-
-    @staticmethod
-    def _may_have_tasks(errand: Errand, now: float) -> bool:
-        return errand.trips.door.is_open and not errand.trips.outage.lasts(now)
-
-    def _go(self, errand: Errand, done: Sequence[Job], count: int) -> None:
-        left, jobs = errand.go(done, count)
-        if left:
-            self._bench.put_done(left)
-        if jobs:
+        made = self._rounds.make(
+            self._bench.take_done(), lambda trips: int(min(trips.pace.count, self._left))
+        )
+        if made.left:
+            self._bench.put_done(made.left)
+        if made.jobs:
             now = time.monotonic()
-            self._bench.put(jobs, now)
-            if len(jobs) > 1:
+            self._bench.put(made.jobs, now)
+            if len(made.jobs) > 1:
                 self._seat.expect(now + RELIEVED_AFTER_SECONDS)
-        if count and errand.trips.door.is_open:
-            self._lounge.call()  # more is ready than we took
+        if made.is_more_ready:
+            self._lounge.call()
+        return made.went
 
-    # -- Waiting ----------------------------------------------------------------------------------------
     def _wait(self) -> None:
         """Wait until called; where Redis is away, until it is time to try again."""
-        now = time.monotonic()
-        outages = [errand.trips.outage for errand in self._errands.values()]
-        pause = min((one.until - now for one in outages if one.lasts(now)), default=_LOOK_AROUND_SECONDS)
-        if any(one.until for one in outages):  # somebody may be trying, and find that it is over
-            pause = min(pause, _OUTAGE_SECONDS)
+        pause = self._rounds.pause_seconds()
         if self._stopping.is_set():
             time.sleep(min(pause, 0.2))
         else:
-            self._lounge.wait(self._is_needed, pause)
-
-    def _is_needed(self) -> bool:
-        now = time.monotonic()
-        return bool(self._spare) or any(
-            self._may_have_tasks(errand, now) for errand in self._errands.values()
-        )
+            self._lounge.wait(lambda: bool(self._spare) or self._rounds.is_needed(), pause)
 
     def _forget(self) -> None:
         for errand in self._errands.values():
