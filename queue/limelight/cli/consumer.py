@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import select
 import signal
 import sys
 import threading
@@ -137,20 +139,23 @@ def _check_redis(queue: RedisQueue) -> None:
 
 
 class Signals:
-    """Counts SIGTERM and SIGINT."""
+    """Counts SIGTERM and SIGINT. Its handler takes no lock: it may have interrupted whoever holds it."""
 
     def __init__(self) -> None:
         self.count = 0
-        self._arrived = threading.Event()
+        self._woken, wakes = os.pipe()
+        os.set_blocking(self._woken, False)
+        os.set_blocking(wakes, False)
+        signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, self._note)
         signal.signal(signal.SIGINT, self._note)
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
         self.count += 1
-        self._arrived.set()
 
     def wait(self, count: int) -> None:
         """Return when so many have arrived."""
         while self.count < count:
-            self._arrived.wait(1.0)
-            self._arrived.clear()
+            select.select([self._woken], [], [], 1.0)
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._woken, 4_096)
