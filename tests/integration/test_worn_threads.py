@@ -67,4 +67,5 @@ def test_a_consumer_that_stopped_leaves_no_thread_behind(queue: RedisQueue, kind
     with contextlib.suppress(AssertionError):
         wait_until(lambda: not set(threading.enumerate()) - before, 5)
     left = {thread.name for thread in set(threading.enumerate()) - before}
-    assert not {name for name in left if not name.startswith("hand-")}  # those end when idle for a while
+    # Hands, and who is told of results, end when idle for a while.
+    assert not {name for name in left if not name.startswith(("hand-", "ends"))}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
+import select
 import signal
 import sys
 import threading
@@ -246,7 +248,7 @@ def _check_redis(queue: RedisQueue) -> None:
 
 
 class Signals:
-    """Counts what arrives.
+    """Counts what arrives. Its handler takes no lock: it may have interrupted whoever holds it.
 
     Attributes:
         stops: How many SIGTERM and SIGINT.
@@ -255,7 +257,10 @@ class Signals:
     def __init__(self) -> None:
         self.stops = 0
         self._reloads = 0
-        self._arrived = threading.Event()
+        self._woken, wakes = os.pipe()
+        os.set_blocking(self._woken, False)
+        os.set_blocking(wakes, False)
+        signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._note)
 
@@ -269,10 +274,10 @@ class Signals:
             self._reloads += 1
         else:
             self.stops += 1
-        self._arrived.set()
 
     def wait(self, wanted: threading.Event) -> None:
-        """Return when one has arrived, or when the consumer itself wants to be stopped."""
+        """Return when one has arrived, or within a second of the consumer itself wanting to be stopped."""
         while not (self.stops or self._reloads or wanted.is_set()):
-            self._arrived.wait(1.0)
-            self._arrived.clear()
+            select.select([self._woken], [], [], 1.0)
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._woken, 4_096)
