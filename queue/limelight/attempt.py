@@ -10,7 +10,6 @@ from . import closing, execution, wire
 from .errors import RedisError, UndecodableMessage
 from .execution import Report, Stage, Stopwatch, Terms, plainly
 from .job import Job, Q
-from .retry import STEADY, Backoff
 from .storage.base import Settlement
 from .tracecontext import TraceContext
 
@@ -24,10 +23,10 @@ def attempt(job: Job[Q], stage: Stage = plainly) -> Settlement:
     job.watch = watch = Stopwatch.started()
     prepared = _prepared(job, watch)
     if isinstance(prepared, Report):
-        return _settlement(job, prepared, STEADY)
+        return _settlement(job, prepared)
     message, terms = prepared
     report = execution.execute(job.registered, message, job.queue.serializer, terms, stage)
-    return _settlement(job, report, message.backoff)
+    return _settlement(job, report)
 
 
 async def attempt_async(job: Job[Q], stage: AsyncStage) -> Settlement:
@@ -35,10 +34,10 @@ async def attempt_async(job: Job[Q], stage: AsyncStage) -> Settlement:
     job.watch = watch = Stopwatch.started()
     prepared = _prepared(job, watch)
     if isinstance(prepared, Report):
-        return _settlement(job, prepared, STEADY)
+        return _settlement(job, prepared)
     message, terms = prepared
     report = await execution.execute_async(job.registered, message, job.queue.serializer, terms, stage)
-    return _settlement(job, report, message.backoff)
+    return _settlement(job, report)
 
 
 def given_up(job: Job[Q], traceback: str) -> Settlement:
@@ -49,12 +48,7 @@ def given_up(job: Job[Q], traceback: str) -> Settlement:
         traceback: Where its code is, as text.
     """
     watch = job.watch or Stopwatch.started()
-    try:
-        message = wire.decode_message(job.handed.body)
-    except UndecodableMessage as error:  # its code runs, so it was readable once
-        return _settlement(job, execution.unreadable(error), STEADY)
-    report = execution.timed_out(watch, message.timeout or None, traceback)
-    return _settlement(job, report, message.backoff)
+    return _settlement(job, execution.timed_out(watch, job.timeout, traceback))
 
 
 def _prepared(job: Job[Q], watch: Stopwatch) -> tuple[wire.Message, Terms] | Report:
@@ -68,12 +62,13 @@ def _prepared(job: Job[Q], watch: Stopwatch) -> tuple[wire.Message, Terms] | Rep
     except RedisError as error:
         log.error("the results that %s gathers cannot be read now: %s", handed.lease.task_id, error)
         return execution.interrupted(watch)
+    job.timeout, job.backoff = message.timeout or job.timeout, message.backoff
     context = TraceContext(
         handed.trace_id, handed.span_id, handed.trace_flags, message.trace_state, handed.traced_at
     )
     return message, Terms(
         context=context,
-        timeout=message.timeout or None,
+        timeout=job.timeout,
         keep_result=_keeps_result(job) or handed.leaves,
         watch=watch,
         lease=handed.lease,
@@ -86,13 +81,13 @@ def _gathered(job: Job[Q]) -> list[bytes] | None:
     return job.queue.storage.gathered(job.handed.gathers) if job.handed.gathers else None
 
 
-def _settlement(job: Job[Q], report: Report, backoff: Backoff) -> Settlement:
+def _settlement(job: Job[Q], report: Report) -> Settlement:
     keep = _keeps_result(job)
     try:
-        settlement = closing.settlement(job.handed, report, backoff, keep_result=keep)
+        settlement = closing.settlement(job.handed, report, job.backoff, keep_result=keep)
     except Exception as error:  # what a task raised could not even be told
         report = execution.untellable(error)
-        settlement = closing.settlement(job.handed, report, backoff, keep_result=keep)
+        settlement = closing.settlement(job.handed, report, job.backoff, keep_result=keep)
     closing.log_failure(job.handed, report.keys, settlement.decision)
     return settlement
 

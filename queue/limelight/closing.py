@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from . import execution
 from .emitter import about_task, failure, fragment
@@ -15,6 +15,8 @@ from .retry import STEADY, Backoff
 from .storage.base import Burial, Handed, Settlement
 
 log = logging.getLogger("limelight.consumer")
+
+WORKER_LOST: Final = "limelight.worker_lost"
 
 
 def settlement(
@@ -63,6 +65,11 @@ def burial(handed: Handed, error: Exception) -> Burial:
         fragment({"traceback": keys["traceback"]}),
         _failure_result(handed, keys, "dead"),
     )
+
+
+def lost_result(task_id: str, cause: str) -> bytes:
+    """What is left to read of a task whose worker was lost once too often."""
+    return execution.failure_result(WORKER_LOST, f"{cause}, and no redelivery remains", None, task_id, 0)
 
 
 def _failure_result(handed: Handed, keys: Mapping[str, Any], outcome: str) -> bytes:

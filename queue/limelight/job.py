@@ -7,6 +7,7 @@ from typing import Generic, Protocol, TypeVar
 
 from . import wire
 from .execution import Stopwatch
+from .retry import STEADY, Backoff
 from .storage.base import Handed, Settlement
 from .storage.redis import RedisStorage
 from .task import Registered
@@ -35,6 +36,9 @@ class Job(Generic[Q]):
         good_until: Monotonic seconds until which the lease is surely ours.
         watch: When its code began, None until then.
         settlement: How it is to be settled, None until it is done.
+        timeout: Seconds that it may run, None for as many as it likes; known once its message is read.
+        backoff: How the delays of its retries grow and spread; likewise.
+        number: Of its process, in the order in which that begins its tasks; 0 where nobody counts.
     """
 
     queue: Q
@@ -44,6 +48,13 @@ class Job(Generic[Q]):
     good_until: float
     watch: Stopwatch | None = None
     settlement: Settlement | None = None
+    timeout: float | None = None
+    backoff: Backoff = STEADY
+    number: int = 0
+
+    def __post_init__(self) -> None:
+        self.timeout = self.registered.options.timeout
+        self.backoff = self.registered.options.backoff
 
     @property
     def is_running(self) -> bool:

@@ -84,7 +84,7 @@ class Slot:
         if type(value) is not CoroutineType:
             return value
         if seconds is not None:  # it is cancelled in time, and driven out only if that does not help
-            self.kick_at += _COROUTINE_GRACE_SECONDS
+            self._postpone(_COROUTINE_GRACE_SECONDS)
         return self._coroutines.run(value, seconds)
 
     def _enter(self, seconds: float) -> None:
@@ -92,6 +92,9 @@ class Slot:
         self.kick_at = time.monotonic() + seconds
         self._is_inside = True
         self._expect(self.kick_at)
+
+    def _postpone(self, seconds: float) -> None:
+        self.kick_at += seconds
 
     def _leave(self) -> None:
         while True:

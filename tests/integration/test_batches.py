@@ -170,9 +170,9 @@ class Fairness:
                 self.longest = max(self.longest, now - since)
 
     def _is_unfair(self) -> bool:
-        idle = self._consumer._lounge._idle
-        benches = [seat.bench for seat in self._consumer._crew._seats]
-        local = len(self._consumer._crew._spare) + sum(len(bench._todo) for bench in benches if bench.current)
+        idle = len(self._consumer._lounge)
+        benches = [seat.bench for seat in self._consumer._team._seats]
+        local = len(self._consumer._team._spare) + sum(len(bench._todo) for bench in benches if bench.current)
         return idle > 0 and (local > 0 or self._client.zcard(self._queue.keys["ready"]) > 0)
 
 

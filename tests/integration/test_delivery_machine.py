@@ -417,20 +417,24 @@ class Delivery(RuleBasedStateMachine):
 
     def check_followers(self, records: dict[str, list[Any]], events: list[dict[str, Any]]) -> None:
         """What hangs on a task is enqueued when it ends, once; until then its result may come, and then not."""
-        how = {event["id"]: event["end"] for event in events if "end" in event}
+        ends = collections.defaultdict(set)  # of all lives that an operator gave it
+        for event in events:
+            if "end" in event:
+                ends[event["id"]].add(event["end"])
         enqueued = {event["id"] for event in events if event["status"] == "enqueued"}
+        purged = {event["id"] for event in events if event["status"] == "purged"}
         promised = set()
         for head, (then, error) in self.followers.items():
-            if head in enqueued and head not in how:
-                promised |= {then, error}
-            assert (then in enqueued) == (how.get(head) == "success"), head
-            assert (error in enqueued) == (how.get(head) == "dead"), head
+            if head in records and records[head][0] != "dead":
+                promised |= {then} if ends[head] else {then, error}
+            assert (then in enqueued) == ("success" in ends[head]), head
+            assert (error in enqueued) == ("dead" in ends[head]), head
         for name, members in self.groups.items():
             callback, present = f"{name}-callback", members[0] in enqueued
-            assert (callback in enqueued) == (present and all(member in how for member in members)), name
+            assert (callback in enqueued) == (present and all(ends[member] for member in members)), name
             if present and callback not in enqueued:
                 promised.add(callback)
-            ended = callback in how and how[callback] != "dead"
+            ended = ends[callback] - {"dead"} or callback in purged
             assert bool(self.client.hexists(KEYS["groups"], name)) == (present and not ended), name
         assert {task_id.decode() for task_id in self.client.hkeys(KEYS["promised"])} == promised
 

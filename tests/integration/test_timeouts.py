@@ -168,7 +168,7 @@ def test_the_end_of_one_task_and_its_timeout_never_hit_the_next(queue: RedisQueu
         assert consumer.abandoned == 0
         assert len([t for t in threading.enumerate() if t.name.startswith("worker-")]) == 4
     outcomes = {event["outcome"] for event in told(queue, task="spin_for") if "outcome" in event}
-    assert outcomes <= {"success", "timeout"}
+    assert outcomes <= {"success", "timeout", "interrupted"}  # handed back before they began
     assert not told(queue, status="error-internal")
     is_accounted_for(queue)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import signal
@@ -13,6 +14,7 @@ from types import FrameType
 import rich_click as click
 
 from limelight.consumer import Consumer
+from limelight.consumer.plan import KINDS
 from limelight.errors import ConfigurationError, OutcomeUnknown, RedisUnavailable
 from limelight.task_queue import RedisQueue
 
@@ -31,7 +33,18 @@ log = logging.getLogger("limelight.consumer")
     show_default=True,
     envvar="LIMELIGHT_WORKERS",
     show_envvar=True,
-    help="How many tasks run at once, each in a thread.",
+    help="How many tasks run at once.",
+)
+@click.option(
+    "-k",
+    "--worker-type",
+    "kind",
+    type=click.Choice(KINDS),
+    default="thread",
+    show_default=True,
+    envvar="LIMELIGHT_WORKER_TYPE",
+    show_envvar=True,
+    help="What runs the tasks.",
 )
 @click.option(
     "--lease",
@@ -56,6 +69,16 @@ log = logging.getLogger("limelight.consumer")
     help="How long a stop waits for running tasks.",
 )
 @click.option(
+    "-M",
+    "--max-tasks",
+    type=click.IntRange(0),
+    default=0,
+    show_default="never",
+    envvar="LIMELIGHT_MAX_TASKS",
+    show_envvar=True,
+    help="Replace a worker after so many tasks.",
+)
+@click.option(
     "--path",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder to import from; the current one by default.",
@@ -72,8 +95,10 @@ log = logging.getLogger("limelight.consumer")
 def consumer(
     targets: tuple[str, ...],
     workers: int,
+    kind: str,
     lease_seconds: float,
     shutdown_timeout: float,
+    max_tasks: int,
     path: Path | None,
     log_level: str,
 ) -> None:
@@ -94,21 +119,30 @@ def consumer(
     limelight consumer app:mail=3 app:reports -w 8
     LIMELIGHT_WORKERS=16 limelight consumer app.tasks.queue
     """  # noqa: D301 - \b keeps the lines apart
-    logging.basicConfig(
-        level=log_level.upper(),
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)-7s %(threadName)-10s %(message)s",
-    )
+    prepare = functools.partial(log_to_stderr, log_level.upper())
+    prepare()
     chosen = [weighted(target) for target in targets]
     queues = [find_queue(target, path) for target, _ in chosen]
     running = Consumer(
         queues,
         workers=workers,
+        kind=kind,
+        prepare=prepare,
         weights={queue.name: weight for queue, (_, weight) in zip(queues, chosen, strict=True)},
         lease_seconds=lease_seconds,
         shutdown_timeout=shutdown_timeout,
+        max_tasks=max_tasks,
     )
     run(running)
+
+
+def log_to_stderr(level: str) -> None:
+    """Set up logging, in this process or in a worker process."""
+    logging.basicConfig(
+        level=level,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)-7s %(threadName)-10s %(message)s",
+    )
 
 
 def weighted(target: str) -> tuple[str, int]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from limelight.task_queue import RedisQueue
 
 from .crew import Crew
+from .fleet import Fleet
 from .lounge import Lounge
 from .plan import Plan
 from .station import Station
@@ -25,7 +26,7 @@ class Consumer:
     Args:
         queues: Whose tasks, a queue or several; tasks must be declared (imported) before `start`.
         workers: How many tasks run at once.
-        kind: What runs them: ``thread``.
+        kind: What runs them: ``thread``; ``process``, whose queues must be variables of a module.
         weights: Of queues by name: how often each is asked compared with the others; 1 where none is given.
         lease_seconds: A worker that is not heard of for this long is given up, and its tasks run elsewhere.
         shutdown_timeout: Seconds that `stop` waits for running tasks before it hands them back.
@@ -33,6 +34,7 @@ class Consumer:
         periodic: Whether periodic tasks are enqueued from here.
         max_tasks: After so many tasks a worker is replaced; 0: never.
         health_check_interval: Seconds between two looks whether a thread of ours died.
+        prepare: Called first in each worker process, to set up its logging, say; it must be picklable.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Consumer:
         periodic: bool = True,
         max_tasks: int = 0,
         health_check_interval: float = 10.0,
+        prepare: Callable[[], None] | None = None,
     ) -> None:
         self.queues = [queues] if isinstance(queues, RedisQueue) else list(queues)
         self.plan = Plan(
@@ -60,6 +63,7 @@ class Consumer:
             periodic=periodic,
             max_tasks=max_tasks,
             health_check_interval=health_check_interval,
+            prepare=prepare,
         )
         self.plan.check(self.queues)
         self.id = ""
@@ -81,10 +85,26 @@ class Consumer:
                 lounge=self._lounge,
                 stopping=self._stopping,
                 stopped=self._stopped,
+                look=self._look,
             )
             for queue in self.queues
         ]
-        self._crew = Crew(
+        self._team = self._make_team()
+        for station in self._stations:
+            station.start()
+        self._team.start()
+
+    def _make_team(self) -> Crew | Fleet:
+        if self.plan.kind == "process":
+            return Fleet(
+                self._stations,
+                self.plan,
+                consumer=self.id,
+                lounge=self._lounge,
+                stopping=self._stopping,
+                exhausted=self.wants_to_stop.set,
+            )
+        return Crew(
             self._stations,
             self.plan,
             consumer=self.id,
@@ -93,20 +113,21 @@ class Consumer:
             stopped=self._stopped,
             exhausted=self.wants_to_stop.set,
         )
-        for station in self._stations:
-            station.start()
-        self._crew.start()
+
+    def _look(self) -> None:
+        self._team.look()
 
     @property
     def running(self) -> int:
         """How many tasks were begun and are not settled yet."""
+        self._look()
         jobs = [job for station in self._stations for job in station.trips.holdings.all()]
         return sum(job.watch is not None for job in jobs)
 
     @property
     def abandoned(self) -> int:
         """How many threads are stuck in tasks that would not stop when their time was over."""
-        return self._crew.abandoned
+        return self._team.abandoned
 
     def stop(self, *, graceful: bool = True) -> bool:
         """Stop: nothing new begins, running tasks may end, what does not is handed back as interrupted.
@@ -121,16 +142,16 @@ class Consumer:
             self.hand_back_now()
         self._stopping.set()
         self._lounge.close()
-        self._crew.wake()
+        self._team.wake()
         deadline = time.monotonic() + self.plan.shutdown_timeout
         for station in self._stations:
             station.end_waits()
-        self._crew.join(deadline, self._impatient)
+        self._team.join(deadline, self._impatient)
         left = sum(station.hand_back() for station in self._stations)
         self._stopped.set()
-        self._crew.wake()
+        self._team.wake()
         for station in self._stations:
-            station.leave(self._crew.owners)
+            station.leave(self._team.owners)
         return not left
 
     def hand_back_now(self) -> None:

@@ -1,4 +1,4 @@
-"""Settles what no worker can: results that wait behind a long task, and tasks that are handed back."""
+"""Settles what no worker can: results that wait behind a long task, what is handed back, what a dead process ran."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ class Courier:
         self._stopped = stopped
         self._where = trips.queue.speaker.where
         self._jobs: list[Job] = []
+        self._lost: list[tuple[Job, str]] = []
         self._filled = threading.Condition()
 
     def take(self, jobs: Sequence[Job]) -> None:
@@ -43,6 +44,12 @@ class Courier:
             with self._filled:
                 self._jobs.extend(jobs)
                 self._filled.notify()
+
+    def take_lost(self, job: Job, cause: str) -> None:
+        """Tell that a job was lost with the process that ran it, and have it redelivered."""
+        with self._filled:
+            self._lost.append((job, cause))
+            self._filled.notify()
 
     def wake(self) -> None:
         """Have it look whether it is to end."""
@@ -53,25 +60,31 @@ class Courier:
         """Carry until stopped; no fault ends the thread."""
         while not self._stopped.is_set():
             with self._filled:
-                self._filled.wait_for(lambda: self._jobs or self._stopped.is_set())
+                self._filled.wait_for(lambda: self._jobs or self._lost or self._stopped.is_set())
                 jobs, self._jobs = self._jobs[:_BATCH], self._jobs[_BATCH:]
+                lost, self._lost = self._lost, []
             try:
-                self._carry(jobs)
+                self._carry(jobs, lost)
             except Exception:
                 # A fault of ours: what it was about is renewed no more, so it comes back.
                 log.exception("courier: unexpected error")
-                self.trips.holdings.drop(jobs)
+                self.trips.holdings.drop([*jobs, *(job for job, _ in lost)])
 
-    def _carry(self, jobs: list[Job]) -> None:
+    def _carry(self, jobs: list[Job], lost: list[tuple[Job, str]]) -> None:
         """Send; what Redis does not take now goes before what came since, and waits for its time."""
         while not self.trips.outage.may_try(time.monotonic()):
             if self._stopped.wait(_OUTAGE_SECONDS):
                 return
         left = jobs
         try:
-            left, _ = self.trips.make(jobs, None, self._where)
+            while lost:
+                self.trips.lose(*lost[0], self._where)
+                lost.pop(0)
+            if jobs:
+                left, _ = self.trips.make(jobs, None, self._where)
         except RedisError as error:
             self.trips.fails(error, self._where, dequeueing=False)
-        if left:
+        if left or lost:
             with self._filled:
                 self._jobs[:0] = left
+                self._lost[:0] = lost

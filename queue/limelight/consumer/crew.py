@@ -87,6 +87,9 @@ class Crew:
         for seat in self._seats:
             self._start(seat)
 
+    def look(self) -> None:
+        """Note what is begun by now: threads do so themselves."""
+
     def wake(self) -> None:
         """Have the watchdog look at once: the consumer stops, or has stopped."""
         self._watchdog.expect(0.0)

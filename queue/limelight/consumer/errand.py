@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from limelight import closing
 from limelight.errors import OutcomeUnknown, RedisError, UnknownTask
@@ -30,17 +30,29 @@ class Errand:
         owner: Who the worker is to Redis: new at every start of the process.
         worker: Its name.
         stopping: Set when nothing new may begin.
+        last_request: Number of the last request of whoever was this owner before; its answer may be lost.
+        note_request: Told the number of each request before it is sent.
     """
 
-    def __init__(self, trips: Trips, *, owner: str, worker: str, stopping: threading.Event) -> None:
+    def __init__(
+        self,
+        trips: Trips,
+        *,
+        owner: str,
+        worker: str,
+        stopping: threading.Event,
+        last_request: int = 0,
+        note_request: Callable[[int], None] | None = None,
+    ) -> None:
         self.trips = trips
         self.owner = owner
         self._worker = worker
         self.where = trips.queue.speaker.worker(worker)
         self._stopping = stopping
-        self._number = 0
-        self._request: ReserveRequest | None = None
-        self._is_unknown = False
+        self._number = last_request
+        self._note_request = note_request
+        self._is_unknown = last_request > 0
+        self._request = self._numbered(1) if last_request else None
 
     @property
     def is_owed_an_answer(self) -> bool:
@@ -57,7 +69,8 @@ class Errand:
         Returns:
             What is still to be settled, and what is to be run.
         """
-        request = self._unanswered() or (self._next_request(count) if count else None)
+        repeated = self._unanswered()
+        request = repeated or (self._next_request(count) if count else None)
         ring, sent_at = self.trips.door.last_ring(), time.monotonic()
         try:
             left, reservation = self.trips.make(done, request, self.where)
@@ -70,7 +83,8 @@ class Errand:
             self._request = request
             return left, []
         self._request, self._is_unknown = None, False
-        if not reservation.ready and not reservation.delayed:
+        # A repeated answer tells what is ours, not what is ready.
+        if not reservation.ready and not reservation.delayed and repeated is None:
             self.trips.door.shut(ring)
         if reservation.delayed and not self._stopping.is_set():
             self.trips.schedule_delayed(self.where)
@@ -82,6 +96,11 @@ class Errand:
 
     def _next_request(self, count: int) -> ReserveRequest:
         self._number += 1
+        if self._note_request is not None:
+            self._note_request(self._number)
+        return self._numbered(count)
+
+    def _numbered(self, count: int) -> ReserveRequest:
         return ReserveRequest(
             self.owner,
             self._number,

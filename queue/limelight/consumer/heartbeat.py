@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -33,6 +34,7 @@ class Heartbeat:
         reporter: Flushed at each beat.
         stopped: Set when nothing runs any more.
         lease_seconds: How long a lease lasts.
+        look: Has what is begun by now noted on the jobs.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Heartbeat:
         reporter: Reporter,
         stopped: threading.Event,
         lease_seconds: float,
+        look: Callable[[], None],
     ) -> None:
         self._queue = queue
         self._consumer = consumer
@@ -56,6 +59,7 @@ class Heartbeat:
         self._reporter = reporter
         self._stopped = stopped
         self._lease_seconds = lease_seconds
+        self._look = look
 
     def run(self) -> None:
         """Beat until stopped; no fault ends the thread."""
@@ -74,6 +78,7 @@ class Heartbeat:
 
     def beat(self) -> None:
         """Renew, say that we live, tell what waited."""
+        self._look()
         jobs = self._holdings.all()
         busy = sum(job.is_running for job in jobs)
         note = _encode({**self._about, "busy": min(busy, self._workers)}).decode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from limelight.errors import ConfigurationError
@@ -24,7 +24,8 @@ class Plan:
         scheduler_interval: Longest time in seconds between two looks at the schedule.
         periodic: Whether periodic tasks are enqueued from here.
         max_tasks: After so many tasks a worker is replaced; 0: never.
-        health_check_interval: Seconds between two looks whether a thread or process of ours died.
+        health_check_interval: Seconds between two looks whether a thread of ours died.
+        prepare: Called first in each worker process, to set up its logging, say; it must be picklable.
     """
 
     workers: int = 1
@@ -36,6 +37,7 @@ class Plan:
     periodic: bool = True
     max_tasks: int = 0
     health_check_interval: float = 10.0
+    prepare: Callable[[], None] | None = None
 
     def check(self, queues: Sequence[RedisQueue]) -> None:
         """Raise ConfigurationError, naming each fault, unless these queues can be consumed so."""

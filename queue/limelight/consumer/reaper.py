@@ -6,15 +6,14 @@ import logging
 import threading
 from typing import Final
 
+from limelight.closing import lost_result
 from limelight.errors import LimelightError
-from limelight.execution import failure_result
 from limelight.storage.administration import CHUNK
 from limelight.task_queue import RedisQueue
 
 log = logging.getLogger("limelight.consumer")
 
 _BATCH: Final = 100
-LOST: Final = "limelight.worker_lost"
 
 
 class Reaper:
@@ -55,7 +54,7 @@ class Reaper:
         verdict = self._queue.storage.reap(
             task_id,
             lease_seconds=self._lease_seconds,
-            result=_lost_result(task_id),
+            result=lost_result(task_id, "its worker was lost"),
             result_ttl_ms=self._queue.result_ttl_ms if self._queue.results else 0,
             where=self._where,
         )
@@ -68,7 +67,3 @@ class Reaper:
             trimmed = self._queue.storage.administration.trim_dead(keep)
             if trimmed:
                 log.warning("purged the %d oldest dead letters: more than %d (max_dead)", trimmed, keep)
-
-
-def _lost_result(task_id: str) -> bytes:
-    return failure_result(LOST, "its worker was lost, and no redelivery remains", None, task_id, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Final
 
@@ -46,6 +46,7 @@ class Station:
         lounge: Where its idle workers are.
         stopping: Set when nothing new may begin.
         stopped: Set when nothing runs any more.
+        look: Has what is begun by now noted on the jobs.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Station:
         lounge: Lounge,
         stopping: threading.Event,
         stopped: threading.Event,
+        look: Callable[[], None],
     ) -> None:
         self.queue = queue
         self._threads, self._doors = Threads(), Threads()
@@ -88,6 +90,7 @@ class Station:
             reporter=self._reporter,
             stopped=stopped,
             lease_seconds=plan.lease_seconds,
+            look=look,
         )
 
     def _about(self) -> dict[str, object]:
@@ -115,6 +118,10 @@ class Station:
         """Replace threads that died."""
         self._threads.check()
         self._doors.check()
+
+    def nudge_scheduler(self) -> None:
+        """Have the schedule looked at: something was put on it."""
+        self._scheduler.nudge()
 
     def end_waits(self) -> None:
         """Have nobody wait for work or for a due time any more."""

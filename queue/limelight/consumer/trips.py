@@ -8,7 +8,8 @@ import traceback as tb
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from limelight import events
+from limelight import closing, events
+from limelight.closing import WORKER_LOST
 from limelight.emitter import NO_TASK, failure, fragment
 from limelight.errors import RedisError, RedisRefused
 from limelight.lifecycle import Fate
@@ -42,6 +43,7 @@ class Trips:
         reporter: Takes the events that go with no change of state.
         on_scheduled: Called when something was put on the schedule.
         lease_seconds: How long a task is ours without renewal.
+        holdings: Where what is ours is noted.
     """
 
     def __init__(
@@ -51,10 +53,11 @@ class Trips:
         reporter: Reporter,
         on_scheduled: Callable[[], None],
         lease_seconds: float,
+        holdings: Holdings | None = None,
     ) -> None:
         self.queue = queue
         self.lease_seconds = lease_seconds
-        self.holdings = Holdings()
+        self.holdings = Holdings() if holdings is None else holdings
         self.door = Door()
         self.pace = Pace()
         self.outage = Outage()
@@ -117,6 +120,23 @@ class Trips:
         if self._refused:
             self._refused.difference_update(job.handed.lease for job in gone)
         return left
+
+    def lose(self, job: Job, cause: str, where: str) -> None:
+        """Tell that a job was lost with the process that ran it; raises RedisError if Redis cannot be told."""
+        lease = job.handed.lease
+        keep = self.queue.results and job.registered.schedule is None
+        verdict = self._storage.lost(
+            lease,
+            reason=fragment({"error_type": WORKER_LOST, "error_message": cause}),
+            traceback=fragment({"traceback": f"The worker that ran this task is gone: {cause}."}),
+            result=closing.lost_result(lease.task_id, cause) if keep else b"",
+            result_ttl_ms=self.queue.result_ttl_ms,
+            where=where,
+        )
+        self.holdings.drop([job])
+        self.outage.ends()
+        if verdict:
+            log.warning("the worker of task %s is lost: the task is %s", lease.task_id, verdict)
 
     # -- What is handed over ----------------------------------------------------------------------------
     def start(self, lease: Lease, where: str) -> Handed | None:

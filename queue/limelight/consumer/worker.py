@@ -143,7 +143,7 @@ class Worker:
             if not errand.trips.outage.may_try(now):
                 self._bench.put_done(its)
                 continue
-            self._go(errand, its, errand.trips.pace.count if errand is asked else 0)
+            self._go(errand, its, int(min(errand.trips.pace.count, self._left)) if errand is asked else 0)
             went = True
         return went
 

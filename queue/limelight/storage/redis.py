@@ -382,6 +382,24 @@ class RedisStorage:
         reply = self._links.get().call(self._call("reap", args, [self.keys.result(task_id)]))
         return reply.decode() if isinstance(reply, bytes) else None
 
+    def lost(
+        self, lease: Lease, *, reason: str, traceback: str, result: bytes, result_ttl_ms: int, where: str
+    ) -> str | None:
+        """Take a task from an owner of ours that died (T11), at once: "redelivered", "dead", or None.
+
+        Args:
+            lease: What the dead owner held.
+            reason: Fragment with error type and message.
+            traceback: Fragment with the traceback.
+            result: What `Result.get` will read if this is the task's end, b"" for nothing.
+            result_ttl_ms: How long that stays.
+            where: Fragment that names who tells.
+        """
+        args = [lease.task_id, lease.token, result, result_ttl_ms, where, reason, traceback]
+        call = self._call("lost", args, [self.keys.result(lease.task_id)])
+        reply = self._links.get().idempotent(call)
+        return reply.decode() if isinstance(reply, bytes) else None
+
     def check_periodic(self, where: str) -> tuple[bool, float]:
         """Tell `checking-periodic` if nobody did this minute; returns whether we did, and Redis' Unix seconds."""
         told, now = self._links.get().call(self._call("check", [NO_TASK + where]))

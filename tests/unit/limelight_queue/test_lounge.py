@@ -28,7 +28,7 @@ def gone(threads: list[threading.Thread]) -> int:
 def test_each_call_sends_one_idle_worker_away() -> None:
     lounge = Lounge()
     threads = idlers(lounge, 3)
-    wait_until(lambda: lounge._idle == 3)
+    wait_until(lambda: len(lounge) == 3)
     assert lounge.call() == 1
     wait_until(lambda: gone(threads) == 1)
     assert lounge.call(5) == 2
@@ -42,7 +42,7 @@ def test_who_was_called_counts_as_idle_no_more() -> None:
     assert lounge.wait_for_idle(5)
     assert lounge.call() == 1
     assert lounge.call() == 0
-    assert not lounge.has_idle
+    assert not len(lounge)
 
 
 def test_who_is_needed_anyway_does_not_wait() -> None:

@@ -1,6 +1,6 @@
 -- T11, T12  A lease is over: running → ready or dead (told as lost), reserved → ready (silently).
 -- KEYS: reserved running running_since tasks ready ready_since dead dead_reasons revoked delayed promised groups locked awaited wake events meta result
--- USES: _enqueue _end
+-- USES: _enqueue _end _lost
 -- ARGV: 6 id, 7 lease µs, 8 what it leaves if this is its end, 9 life of that in ms, 0: not to be stored,
 --       10 where (fragment)
 -- Returns: "returned", "redelivered", "dead", or 0 when the lease is not over (any more).
@@ -10,8 +10,8 @@ if not deadline or tonumber(deadline) >= now then return 0 end
 local r, tail = load(id)
 redis.call('ZREM', RUNNING, id)
 redis.call('ZREM', RESERVED, id)
-drop(RUNNING_SINCE, id)
 if not r then
+  drop(RUNNING_SINCE, id)
   unreadable(id, r, 'reaper', ARGV[10])
   return 0
 end
@@ -22,21 +22,7 @@ if r[STATE] ~= 'running' then
 end
 
 -- The run ends where its owner was last heard of.
-local why = ',"error_type":"limelight.worker_lost","error_message":"the worker stopped renewing its lease"'
-r[RAN] = r[RAN] + math.max(0, now - r[STARTED])
-tell('lost', true, 'reaper', about(r, tail) .. about_run(r) .. why
-  .. ',"traceback":"The worker that ran this task stopped renewing its lease; it was killed, or cut off from Redis."'
-  .. ',"span_end":"' .. whole(math.max(r[STARTED], tonumber(deadline) - lease)) .. '000","outcome":"lost"')
-r[REDELIVERIES] = r[REDELIVERIES] + 1
-if r[REDELIVERIES] > r[MAX_REDELIVERIES] then
-  if ARGV[8] ~= '' and ARGV[9] ~= '0' then redis.pcall('SET', RESULT, ARGV[8], 'PX', ARGV[9]) end
-  tell('dead', false, 'reaper', about(r, tail) .. about_run(r) .. why .. about_end(r, 'dead'))
-  to_dead(id, r, tail, why, ARGV[8], 'reaper')
-  return 'dead'
-end
-if r[LOCKS] ~= '' then free_locks(r) end
-r[ATTEMPT] = r[ATTEMPT] - 1
-to_ready(id, r, tail, now)
-wake(1)
-tell('redelivered', false, 'reaper', about(r, tail))
-return 'redelivered'
+return lose(id, r, tail,
+  ',"error_type":"limelight.worker_lost","error_message":"the worker stopped renewing its lease"',
+  ',"traceback":"The worker that ran this task stopped renewing its lease; it was killed, or cut off from Redis."',
+  ARGV[10], tonumber(deadline) - lease, ARGV[8], ARGV[9])

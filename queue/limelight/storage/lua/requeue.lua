@@ -28,6 +28,14 @@ local function new_span(r, span_id, fresh_trace_id)
     .. ',"span_start":"' .. began .. '","span_end":"' .. span_end .. '"'
 end
 
+-- What was to follow its failure has followed, under an id whose runs are counted already; what is to follow
+-- its success may still come.
+local function followers_left(r, tail)
+  if r[FOLLOWERS_LENGTH] == 0 then return '' end
+  local f = cmsgpack.unpack(followers_of(r, tail))
+  return cmsgpack.pack({f[1], f[2], f[3], f[4], '', '', '', ''})
+end
+
 -- Fails on a record that lacks something, before anything is written.
 local function new_life(r, tail, span_id, fresh_trace_id)
   r[RETRIES], r[ATTEMPT], r[RETRIES_USED], r[REDELIVERIES] = r[MAX_ATTEMPTS] - 1, 0, 0, 0
@@ -35,8 +43,9 @@ local function new_life(r, tail, span_id, fresh_trace_id)
   r[RAN], r[BACKED_OFF], r[PARKED], r[EXPIRES] = 0, 0, 0, 0
   r[SCORE] = next_score(r[PRIORITY])
   local head = string.gsub(head_of(r, tail), '"enqueued_at":[%d.]+$', '"enqueued_at":' .. NOW)
-  tail = head .. string.sub(tail, r[HEAD_LENGTH] + 1)
-  r[HEAD_LENGTH] = #head
+  local followers = followers_left(r, tail)
+  tail = head .. followers .. input_of(r, tail) .. body_of(r, tail)
+  r[HEAD_LENGTH], r[FOLLOWERS_LENGTH] = #head, #followers
   return about(r, tail) .. new_span(r, span_id, fresh_trace_id) .. where, tail
 end
 
