@@ -186,6 +186,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, dict=False):
     consumer: str | None = None
     tasks: list[str] = []
     workers: int | None = None
+    group_id: str | None = None
+    group_size: int = 0
 
 
 decode: Final = msgspec.json.Decoder(Event).decode

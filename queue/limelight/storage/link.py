@@ -74,7 +74,7 @@ class Address:
             word = str(error).rpartition(" ")[2]
             raise ConfigurationError(
                 f"RedisQueue and redis-py's connections take no option {word}. "
-                "If it is one of Huey's: see docs/coming-from-huey.md"
+                "If it is one of Huey's: see docs/migrating-from-huey.md"
             ) from None
 
     def connection(self) -> AbstractConnection:
