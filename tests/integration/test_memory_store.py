@@ -93,7 +93,7 @@ LISTS = st.one_of(
     words("LREM", KEY, NUMBER, MEMBER),
     words("LSET", KEY, NUMBER, MEMBER),
     words("LMOVE", KEY, KEY, st.sampled_from(["LEFT", "RIGHT"]), st.sampled_from(["LEFT", "RIGHT"])),
-    words(st.sampled_from(["BLPOP", "BRPOP"]), several(KEY), "0.01"),
+    words(st.sampled_from(["BLPOP", "BRPOP"]), several(KEY), "0.002"),
 )
 SETS = st.one_of(
     words(st.sampled_from(["SADD", "SREM", "SMISMEMBER"]), KEY, several(MEMBER)),
@@ -117,7 +117,7 @@ SORTED_SETS = st.one_of(
     words(st.sampled_from(["ZCOUNT", "ZREMRANGEBYSCORE"]), KEY, BOUND, BOUND),
     words("ZREMRANGEBYRANK", KEY, NUMBER, NUMBER),
     words(st.sampled_from(["ZPOPMIN", "ZPOPMAX"]), KEY, maybe("2")),
-    words("BZPOPMIN", several(KEY), "0.01"),
+    words("BZPOPMIN", several(KEY), "0.002"),
 )
 STREAMS = st.one_of(
     words("XADD", KEY, maybe("NOMKSTREAM"), maybe("MAXLEN", maybe("="), "2"), ENTRY_ID, several("f", MEMBER)),
