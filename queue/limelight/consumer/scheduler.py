@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import time
 import traceback as tb
@@ -49,8 +48,8 @@ class Scheduler:
         self._stopping = stopping
         self._interval = interval_seconds
         self._where = queue.speaker.where
-        self._periodic = PeriodicTasks(queue, reporter)
-        self._next_look = 0.0 if periodic else math.inf
+        self._periodic = PeriodicTasks(queue, reporter) if periodic else None
+        self._next_look = 0.0
         self._failing = False
         self._nudged = threading.Event()
 
@@ -83,6 +82,8 @@ class Scheduler:
 
     def _look_at_periodic(self) -> float:
         """Enqueue periodic tasks if it is time to; returns seconds until it is time again."""
+        if self._periodic is None:
+            return self._interval
         if time.monotonic() >= self._next_look or self._periodic.has_undecided():
             self._next_look = time.monotonic() + self._periodic.look()
         return max(0.0, self._next_look - time.monotonic())
