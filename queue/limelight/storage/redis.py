@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -15,8 +16,10 @@ from limelight.task import Receipt
 from limelight.tracecontext import new_span_id, new_trace_id
 
 from . import packing
+from .address import Address
 from .base import Burial, Handed, Lease, Notice, Parcel, Reservation, ReserveRequest, Settlement
-from .link import Address, Call, Link, ThreadLinks
+from .link import Call, Link
+from .links import ThreadLinks
 from .listening import PubSub, live_events, subscribed
 from .scripts import SCRIPTS
 
@@ -24,6 +27,7 @@ TRACE_AGE_SECONDS: Final = 3_600.0
 """A run that starts later than this after its trace began opens a new trace, with a link."""
 
 _ANNOUNCE_SECONDS: Final = 3_600.0
+_ANNOUNCE_AGAIN_SECONDS: Final = 60.0
 log = logging.getLogger(__name__)
 
 
@@ -40,7 +44,8 @@ class RedisStorage:
         keys: The queue's keys.
         emitter: What its events look like; None tells none.
         speaker: Who we are in events.
-        patience_seconds: How long an enqueue may wait for a Redis that cannot be reached; 0: fail at once.
+        patience_seconds: How long an enqueue may wait for a Redis that cannot be reached, or that refuses for
+            a while (a failover); 0: fail at once.
     """
 
     def __init__(
@@ -59,7 +64,7 @@ class RedisStorage:
         self._patience = patience_seconds
         self._keys = {name: script.keys(keys) for name, script in SCRIPTS.items()}
         self._head = ("0", keys.queue, self.channel, emitter.max_events if emitter else 0)
-        self._links = ThreadLinks(address)
+        self._links = ThreadLinks(address, keys["meta"])
         self._waiting: set[Link] = set()
         self._wait_lock = threading.Lock()
         self._announced = float("-inf")
@@ -95,6 +100,7 @@ class RedisStorage:
         link = self._links.get()
         deadline = time.monotonic() + self._patience
         unknown: OutcomeUnknown | None = None
+        then = ""
         while True:
             try:
                 self._announce_at_times()
@@ -104,14 +110,14 @@ class RedisStorage:
                 if first:
                     continue
             except RedisRefused as error:
-                if unknown is None:
+                if unknown is None and (not error.may_pass or time.monotonic() >= deadline):
                     raise
-                unknown = OutcomeUnknown(f"{unknown}; then {error}")  # the first try may have arrived
+                then = f"; then {error}"
             except RedisUnavailable:
                 if unknown is None and time.monotonic() >= deadline:
                     raise
             if unknown is not None and time.monotonic() >= deadline:
-                raise unknown
+                raise OutcomeUnknown(f"{unknown}{then}") from unknown  # the first try may have arrived
             time.sleep(0.05)
 
     def _announce_at_times(self) -> None:
@@ -122,12 +128,18 @@ class RedisStorage:
         except RedisRefused as error:
             self._announced = time.monotonic()
             log.warning("queue %s could not be announced to exporters: %s", self.keys.queue, error)
-        except OutcomeUnknown as error:
-            raise RedisUnavailable(str(error)) from error  # the task itself was not sent yet
+        except (OutcomeUnknown, RedisUnavailable) as error:
+            if not self.address.is_cluster:  # there the registry may be down while the queue is up
+                raise RedisUnavailable(str(error)) from error  # the task itself was not sent yet
+            self._announced = time.monotonic() - _ANNOUNCE_SECONDS + _ANNOUNCE_AGAIN_SECONDS
 
     def announce(self) -> None:
         """Tell the registry that this queue exists, so that exporters find it."""
-        self._links.get().read("ZADD", REGISTRY, int(time.time()), self.keys.queue)
+        if self.address.is_cluster:  # where the registry has a node of its own
+            with contextlib.closing(Link(self.address, REGISTRY)) as link:
+                link.read("ZADD", REGISTRY, int(time.time()), self.keys.queue)
+        else:
+            self._links.get().read("ZADD", REGISTRY, int(time.time()), self.keys.queue)
         self._announced = time.monotonic()
 
     def revoke(self, task_ids: Sequence[str], until: float | None = None) -> int:
@@ -184,9 +196,9 @@ class RedisStorage:
         if request is not None:
             calls.append(self._reserve_call(request, where))
         replies = self._links.get().pipeline(calls)
-        for reply in replies:
-            if isinstance(reply, RedisUnavailable):
-                raise reply
+        unsent = [reply for reply in replies if isinstance(reply, RedisUnavailable)]
+        if unsent:
+            raise unsent[0] if len(unsent) == len(replies) else OutcomeUnknown(str(unsent[0]))
         reserved = replies.pop() if request is not None else None
         settled = [reply if isinstance(reply, RedisRefused) else bool(reply[0]) for reply in replies]
         return settled, packing.reservation(reserved) if isinstance(reserved, list) else reserved
