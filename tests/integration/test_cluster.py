@@ -198,6 +198,7 @@ def test_keys_that_stay_half_way_are_an_error_that_may_pass(cluster: Cluster) ->
     assert len(told(queue, status="enqueued")) == 2
 
 
+@pytest.mark.slow
 def test_a_master_that_dies_is_an_error_and_its_return_the_end_of_it(tmp_path: Path) -> None:
     options = ["--appendonly", "yes", "--cluster-require-full-coverage", "no"]
     with Cluster(find_binary(), tmp_path, options=options) as cluster, contextlib.ExitStack() as running:
@@ -239,6 +240,7 @@ def enqueued_at_last(task: Callable[[], Any], seconds: float = 20) -> Any:
             time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_a_replica_takes_over_and_everybody_follows(tmp_path: Path) -> None:
     with Cluster(find_binary(), tmp_path, replicas=1) as cluster:
         queue = RedisQueue("alpha", url=cluster.url, patience=30)

@@ -42,6 +42,7 @@ class Node:
         options: Words of its command line, after ``--port``.
         port: Where it listens; any free one by default.
         sentinel: Whether it is a Sentinel; `options` are then lines of its configuration.
+        password: What it wants.
     """
 
     def __init__(
@@ -52,7 +53,9 @@ class Node:
         *,
         port: int = 0,
         sentinel: bool = False,
+        password: str | None = None,
     ) -> None:
+        self.password = password
         self.port = port or low_port()
         self._folder = folder
         self._log = folder / "log"
@@ -74,7 +77,9 @@ class Node:
     @property
     def client(self) -> redis.Redis:
         """A client that repeats nothing."""
-        return redis.Redis(port=self.port, retry=Retry(NoBackoff(), 0), socket_timeout=5)
+        return redis.Redis(
+            port=self.port, password=self.password, retry=Retry(NoBackoff(), 0), socket_timeout=5
+        )
 
     def start(self) -> Self:
         """Start it; returns when it answers."""
@@ -89,6 +94,13 @@ class Node:
             )
         wait_until(self._answers, 15, f"Redis at {self.place}, see {self._log}")
         return self
+
+    @property
+    def role(self) -> str:
+        """``master`` or ``slave``, "" if it does not say."""
+        with contextlib.suppress(redis.exceptions.RedisError):
+            return _text(self.client.execute_command("ROLE")[0])
+        return ""
 
     def _answers(self) -> bool:
         assert self._process is not None
@@ -213,18 +225,33 @@ class Cluster(_Group):
 
 
 class SentinelGroup(_Group):
-    """A master with a replica, and three Sentinels that fail over within seconds; ready when it is made."""
+    """A master with a replica, and three Sentinels that fail over within seconds; ready when it is made.
+
+    Args:
+        binary: The server.
+        folder: An empty one.
+        options: More of the command line of master and replica.
+        sentinel_options: More lines of the Sentinels' configuration.
+        passwords: What the servers and what the Sentinels want, where these say so.
+    """
 
     SERVICE: Final = "shop"
 
-    def __init__(self, binary: Path, folder: Path, *, sentinel_options: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        binary: Path,
+        folder: Path,
+        *,
+        options: Sequence[str] = (),
+        sentinel_options: Sequence[str] = (),
+        passwords: tuple[str | None, str | None] = (None, None),
+    ) -> None:
         super().__init__()
         try:
-            common = ["--repl-diskless-sync-delay", "0"]
-            self.master = self._started(Node(binary, folder / "master", common))
-            self.replica = self._started(
-                Node(binary, folder / "replica", [*common, "--replicaof", f"{_HOST} {self.master.port}"])
-            )
+            words = ["--repl-diskless-sync-delay", "0", *options]
+            self.master = self._started(Node(binary, folder / "master", words, password=passwords[0]))
+            words += ["--replicaof", _HOST, str(self.master.port)]
+            self.replica = self._started(Node(binary, folder / "replica", words, password=passwords[0]))
             lines = [
                 f"sentinel monitor {self.SERVICE} {_HOST} {self.master.port} 2",
                 f"sentinel down-after-milliseconds {self.SERVICE} 800",
@@ -232,7 +259,9 @@ class SentinelGroup(_Group):
                 *sentinel_options,
             ]
             self.sentinels = [
-                self._started(Node(binary, folder / f"sentinel{number}", lines, sentinel=True))
+                self._started(
+                    Node(binary, folder / f"sentinel{number}", lines, sentinel=True, password=passwords[1])
+                )
                 for number in range(3)
             ]
             wait_until(self._is_ready, 30, "Sentinels know each other and the replica")
@@ -272,7 +301,7 @@ def _in_sync(replica: Node) -> bool:
     told = replica.client.info("replication")
     if told.get("master_link_status") != "up":
         return False
-    with redis.Redis(port=int(told["master_port"])) as master:
+    with redis.Redis(port=int(told["master_port"]), password=replica.password) as master:
         for number in range(100):  # the master of a Cluster takes only some keys
             with contextlib.suppress(redis.exceptions.MovedError):
                 master.set(f"test-sync{number}", 1, px=1)

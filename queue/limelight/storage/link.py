@@ -221,6 +221,7 @@ class Link:
         return send()
 
     def _ready(self, scripts: Sequence[Script]) -> AbstractConnection:
+        fresh = self._connection is None
         connection = self._connection or self._open()
         missing = {script.sha: script for script in scripts if script.sha not in self._loaded}
         if missing:
@@ -228,7 +229,9 @@ class Link:
             try:
                 replies = self._exchange(connection, loads)
             except OutcomeUnknown as error:
-                raise RedisUnavailable(str(error)) from error  # nothing but texts were sent
+                if not fresh:  # it broke while nobody used it, and nothing but texts were sent
+                    return self._ready(scripts)
+                raise RedisUnavailable(str(error)) from error
             for reply in replies:
                 if isinstance(reply, redis.exceptions.RedisError):
                     raise self._mapped(reply)
