@@ -138,7 +138,7 @@ _ADVICE: Final = {
     "invalid username-password": "Name or password are wrong.",
     "invalid password": "The password is wrong.",
     "NOPERM": "The Redis user lacks a right: see docs/redis.md, ACL.",
-    "no permissions": "The Redis user lacks a right: see docs/redis.md, ACL.",
+    "o permissions": "The Redis user lacks a right: see docs/redis.md, ACL.",
     "user executing the script": "The Redis user lacks a right: see docs/redis.md, ACL.",
     "used memory": "Redis is full: raise maxmemory, or let consumers catch up.",
     "WRONGTYPE": "A key of this queue holds something else: is the name used by another application?",
