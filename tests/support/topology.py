@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import redis
+from certificates import Authority, tls_options
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
 from redis.retry import Retry
@@ -43,6 +44,7 @@ class Node:
         port: Where it listens; any free one by default.
         sentinel: Whether it is a Sentinel; `options` are then lines of its configuration.
         password: What it wants.
+        tls: Signs a certificate with which it also listens at `tls_port`, and talks to others of its kind.
     """
 
     def __init__(
@@ -54,9 +56,12 @@ class Node:
         port: int = 0,
         sentinel: bool = False,
         password: str | None = None,
+        tls: Authority | None = None,
     ) -> None:
         self.password = password
         self.port = port or low_port()
+        self.tls_port = low_port() if tls else 0
+        options = [*options, *(self._tls_words(tls, sentinel=sentinel) if tls else ())]
         self._folder = folder
         self._log = folder / "log"
         words = [*("--port", str(self.port)), *("--bind", _HOST), *("--dir", str(folder)), *("--save", "")]
@@ -68,6 +73,12 @@ class Node:
             configuration.write_text("\n".join(lines) + "\n")
             self._command = [str(binary), str(configuration), "--sentinel"]
         self._process: subprocess.Popen[bytes] | None = None
+
+    def _tls_words(self, authority: Authority, *, sentinel: bool) -> Sequence[str]:
+        words = tls_options(self.tls_port, authority.server(_HOST), authority)
+        words += ["--tls-replication", "yes", *(() if sentinel else ("--tls-cluster", "yes"))]
+        pairs = zip(words[::2], words[1::2], strict=True)
+        return [f"{name[2:]} {value}" for name, value in pairs] if sentinel else words
 
     @property
     def place(self) -> str:
@@ -148,17 +159,26 @@ class Cluster(_Group):
         folder: An empty one.
         replicas: Per master.
         options: More of each node's command line.
+        tls: Signs a certificate, with which nodes also listen at `tls_url`, and talk to each other.
     """
 
-    def __init__(self, binary: Path, folder: Path, *, replicas: int = 0, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        binary: Path,
+        folder: Path,
+        *,
+        replicas: int = 0,
+        options: Sequence[str] = (),
+        tls: Authority | None = None,
+    ) -> None:
         super().__init__()
         words = [*("--cluster-enabled", "yes"), *("--cluster-node-timeout", "1000")]
         words += ["--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0", *options]
         try:
             for number in range(3 * (1 + replicas)):
                 home = folder / str(number)
-                self.nodes.append(Node(binary, home, [*words, "--cluster-config-file", f"{home}/nodes.conf"]))
-                self.nodes[-1].start()
+                own = ["--cluster-config-file", f"{home}/nodes.conf"]
+                self.nodes.append(Node(binary, home, [*words, *own], tls=tls).start())
             self._join()
         except BaseException:
             self.__exit__(None, None, None)
@@ -169,6 +189,11 @@ class Cluster(_Group):
         """As `RedisQueue` takes it."""
         return f"redis+cluster://{','.join(node.place for node in self.nodes)}"
 
+    @property
+    def tls_url(self) -> str:
+        """The same, over TLS."""
+        return f"rediss+cluster://{','.join(f'{_HOST}:{node.tls_port}' for node in self.nodes)}"
+
     def _join(self) -> None:
         masters, replicas = self.nodes[:3], self.nodes[3:]
         for number, master in enumerate(masters):
@@ -176,12 +201,12 @@ class Cluster(_Group):
             master.client.execute_command("CLUSTER ADDSLOTS", *range(first, last))
             master.client.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
         for node in self.nodes[1:]:
-            node.client.execute_command("CLUSTER MEET", _HOST, masters[0].port)
+            node.client.execute_command("CLUSTER MEET", _HOST, masters[0].tls_port or masters[0].port)
         wait_until(lambda: all(self._known(node) == len(self.nodes) for node in self.nodes), 20, "nodes met")
         for number, replica in enumerate(replicas):
             replica.client.execute_command("CLUSTER REPLICATE", self.id_of(masters[number % 3]))
         wait_until(lambda: all(self.is_ok(node) for node in self.nodes), 20, "cluster ok")
-        wait_until(lambda: all(_in_sync(replica) for replica in replicas), 20, "replicas in sync")
+        wait_until(lambda: all(_in_sync(replica, masters) for replica in replicas), 20, "replicas in sync")
 
     def is_ok(self, node: Node) -> bool:
         """Whether a node finds the Cluster in order."""
@@ -233,6 +258,7 @@ class SentinelGroup(_Group):
         options: More of the command line of master and replica.
         sentinel_options: More lines of the Sentinels' configuration.
         passwords: What the servers and what the Sentinels want, where these say so.
+        tls: As for a `Cluster`.
     """
 
     SERVICE: Final = "shop"
@@ -245,27 +271,40 @@ class SentinelGroup(_Group):
         options: Sequence[str] = (),
         sentinel_options: Sequence[str] = (),
         passwords: tuple[str | None, str | None] = (None, None),
+        tls: Authority | None = None,
     ) -> None:
         super().__init__()
         try:
             words = ["--repl-diskless-sync-delay", "0", *options]
-            self.master = self._started(Node(binary, folder / "master", words, password=passwords[0]))
-            words += ["--replicaof", _HOST, str(self.master.port)]
-            self.replica = self._started(Node(binary, folder / "replica", words, password=passwords[0]))
+            self.master = self._started(
+                Node(binary, folder / "master", words, password=passwords[0], tls=tls)
+            )
+            master_port = self.master.tls_port or self.master.port
+            words += ["--replicaof", _HOST, str(master_port)]
+            self.replica = self._started(
+                Node(binary, folder / "replica", words, password=passwords[0], tls=tls)
+            )
             lines = [
-                f"sentinel monitor {self.SERVICE} {_HOST} {self.master.port} 2",
+                f"sentinel monitor {self.SERVICE} {_HOST} {master_port} 2",
                 f"sentinel down-after-milliseconds {self.SERVICE} 800",
                 f"sentinel failover-timeout {self.SERVICE} 5000",
                 *sentinel_options,
             ]
             self.sentinels = [
                 self._started(
-                    Node(binary, folder / f"sentinel{number}", lines, sentinel=True, password=passwords[1])
+                    Node(
+                        binary,
+                        folder / f"sentinel{number}",
+                        lines,
+                        sentinel=True,
+                        password=passwords[1],
+                        tls=tls,
+                    )
                 )
                 for number in range(3)
             ]
             wait_until(self._is_ready, 30, "Sentinels know each other and the replica")
-            wait_until(lambda: _in_sync(self.replica), 20, "the replica in sync")
+            wait_until(lambda: _in_sync(self.replica, [self.master]), 20, "the replica in sync")
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -274,6 +313,12 @@ class SentinelGroup(_Group):
     def url(self) -> str:
         """As `RedisQueue` takes it."""
         return f"redis+sentinel://{','.join(node.place for node in self.sentinels)}/{self.SERVICE}/0"
+
+    @property
+    def tls_url(self) -> str:
+        """The same, over TLS."""
+        places = ",".join(f"{_HOST}:{node.tls_port}" for node in self.sentinels)
+        return f"rediss+sentinel://{places}/{self.SERVICE}/0"
 
     def _started(self, node: Node) -> Node:
         self.nodes.append(node)
@@ -296,12 +341,13 @@ class SentinelGroup(_Group):
         )
 
 
-def _in_sync(replica: Node) -> bool:
+def _in_sync(replica: Node, masters: Sequence[Node]) -> bool:
     """Whether a replica really receives: a fresh one says `up` before its master sends it anything."""
     told = replica.client.info("replication")
     if told.get("master_link_status") != "up":
         return False
-    with redis.Redis(port=int(told["master_port"]), password=replica.password) as master:
+    master_port = int(told["master_port"])
+    with next(node for node in masters if master_port in {node.port, node.tls_port}).client as master:
         for number in range(100):  # the master of a Cluster takes only some keys
             with contextlib.suppress(redis.exceptions.MovedError):
                 master.set(f"test-sync{number}", 1, px=1)

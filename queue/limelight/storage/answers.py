@@ -65,9 +65,14 @@ def unreachable(error: Exception, shown: str) -> RedisError:
             refusal.may_pass = True  # certificates are renewed while consumers run
             return refusal
     plain = reason(error)
-    if "closed by server" in plain or "reset by peer" in plain:
+    if any(sign in plain for sign in _HANG_UPS):
         return RedisUnavailable(
-            f"Redis at {shown} hung up: {plain}. Does that port want TLS (rediss://) or a certificate of ours?"
+            f"Redis at {shown} hung up: {plain}. "
+            "Does that port want TLS (rediss://), or a certificate of ours (ssl_certfile, ssl_keyfile)?"
+        )
+    if any("handshake operation timed out" in str(cause) for cause in _causes(error)):
+        return RedisUnavailable(
+            f"Redis at {shown} does not answer in TLS. Does that port speak it? If not, use redis://"
         )
     return RedisUnavailable(f"cannot reach Redis at {shown}: {plain}. Is it running there?")
 
@@ -118,6 +123,7 @@ def _advice(text: str) -> str:
     return ""
 
 
+_HANG_UPS: Final = ("closed by server", "reset by peer", "broken pipe", "EOF occurred")
 _REDIRECT: Final = re.compile(r"(?:(MOVED|ASK) )?(\d+) (.*):(\d+)")
 _PASSING: Final = (
     redis.exceptions.AuthenticationError,
