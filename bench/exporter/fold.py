@@ -7,6 +7,7 @@ import redis
 from limelight import RedisQueue, events
 from limelight.consumer import Consumer
 from limelight.embedded import EmbeddedRedis
+from limelight.storage.links import Links
 from limelight_exporter.queue_fold import QueueFold
 
 TASKS = 500
@@ -20,7 +21,7 @@ def measure() -> dict[str, float]:
         count, size = fill(queue)
         client = queue.storage.address.client()
         limit = count / seconds_to_decode(client, queue)
-        folded = count / seconds_to_fold(client, queue.name)
+        folded = count / seconds_to_fold(Links(queue.storage.address), queue.name)
     return {
         "bytes per event": size,
         "XREAD and decode only, events/s (limit)": limit,
@@ -64,9 +65,9 @@ def seconds_to_decode(client: redis.Redis, queue: RedisQueue) -> float:
     return time.perf_counter() - began
 
 
-def seconds_to_fold(client: redis.Redis, queue: str) -> float:
+def seconds_to_fold(links: Links, queue: str) -> float:
     """Fold the stream with the exporter's own code."""
-    fold = QueueFold(client, queue, "bench")
+    fold = QueueFold(links, queue, "bench")
     began = time.perf_counter()
     fold.load()
     while fold.step():

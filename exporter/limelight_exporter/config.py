@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import urlsplit
 
 from limelight.errors import ConfigurationError
+from limelight.storage.address import Address
 
 DEFAULT_REDIS_URL: Final = "redis://localhost:6379/0"
 DEFAULT_HOST: Final = "127.0.0.1"
@@ -18,7 +19,6 @@ DEFAULT_GROUP: Final = "default"
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 _GROUP: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
-_REDIS_SCHEMES: Final = ("redis", "rediss", "unix")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Settings:
     """What an exporter needs to know; make one with `settings`, which checks it.
 
     Attributes:
-        redis_url: ``redis://``, ``rediss://`` or ``unix://``; may hold a password and is never shown.
+        redis_url: As `limelight.storage.address.Address` takes it; may hold a password and is never shown.
         redis_password: Takes the place of the URL's password; never shown.
         host: Address to listen on.
         port: TCP port to listen on, 0 for any free one.
@@ -45,11 +45,8 @@ class Settings:
 
     @property
     def redis_address(self) -> str:
-        """Where Redis is, as it may be shown: host, port and database, or the socket's path."""
-        parts = urlsplit(self.redis_url)
-        if parts.scheme == "unix":
-            return f"unix://{unquote(parts.path)}"
-        return f"{parts.hostname or 'localhost'}:{parts.port or 6379}/{parts.path.strip('/') or 0}"
+        """Where Redis is, as it may be shown."""
+        return Address(self.redis_url, {}).shown
 
 
 def settings(
@@ -101,26 +98,13 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     )
 
 
-def _split(url: str) -> SplitResult | None:
-    """None for what is no URL; a wrong port counts as that."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return None
-    return parts
-
-
 def _checked_redis_url(url: str, faults: list[str]) -> str:
-    parts = _split(url)
-    database = parts.path.strip("/") if parts else ""
-    if parts is None or parts.scheme not in _REDIS_SCHEMES:
-        faults.append("Redis URL: it looks like redis://localhost:6379/0, rediss://host:6379 or unix:///path")
-    elif parts.scheme != "unix" and database and not database.isdigit():
-        faults.append(f"Redis URL: database {database!r} is no number")
-    else:
-        return url
-    return DEFAULT_REDIS_URL
+    try:
+        Address(url, {})
+    except ConfigurationError as error:
+        faults.append(str(error))
+        return DEFAULT_REDIS_URL
+    return url
 
 
 def _checked_port(port: str | int | None, faults: list[str]) -> int:
@@ -132,8 +116,12 @@ def _checked_port(port: str | int | None, faults: list[str]) -> int:
 
 
 def _checked_endpoint(endpoint: str, faults: list[str]) -> str:
-    parts = _split(endpoint)
-    if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(endpoint)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none
+        usable = False
+    if not usable:
         faults.append(
             "OTLP endpoint: it looks like http://localhost:4318 (HTTP) or http://localhost:4317 (gRPC)"
         )

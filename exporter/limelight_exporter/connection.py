@@ -1,60 +1,35 @@
-"""Clients for Redis, and one clear line for whatever is wrong with it."""
+"""The way to Redis, and one clear line for whatever is wrong with it."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-
-from limelight.errors import ConfigurationError
+from limelight.errors import OutcomeUnknown, RedisRefused, RedisUnavailable
+from limelight.storage.address import Address
+from limelight.storage.links import Links
 
 from .config import Settings
 
 CONNECT_SECONDS: Final = 2.0
 READ_SECONDS: Final = 5.0
+NO_ANSWER: Final = (RedisUnavailable, OutcomeUnknown)
+"""What says that Redis is away, and not that it will not do a thing."""
 
 
-def connect(settings: Settings) -> redis.Redis:
-    """A client that never repeats a command by itself and never waits for longer than its time-outs.
+def connect(settings: Settings) -> Links:
+    """Links that never wait for longer than their time-outs. Nothing is sent yet.
 
-    Nothing is sent yet. Raises ConfigurationError where redis-py cannot use the URL.
+    Raises ConfigurationError where the URL cannot be used.
     """
-    options: dict[str, Any] = {"password": settings.redis_password} if settings.redis_password else {}
-    try:
-        return redis.Redis.from_url(
-            settings.redis_url,
-            retry=Retry(NoBackoff(), 0),
-            socket_connect_timeout=CONNECT_SECONDS,
-            socket_timeout=READ_SECONDS,
-            protocol=2,
-            decode_responses=False,
-            **options,
-        )
-    except (ValueError, TypeError) as error:
-        raise ConfigurationError(f"Redis URL for {settings.redis_address}: {error}") from None
+    options: dict[str, Any] = {"socket_connect_timeout": CONNECT_SECONDS, "socket_timeout": READ_SECONDS}
+    if settings.redis_password:
+        options["password"] = settings.redis_password
+    return Links(Address(settings.redis_url, options))
 
 
-def explain(error: BaseException, address: str) -> str:
-    """What is wrong and what to do, in one line without any secret.
-
-    Args:
-        error: What redis-py raised.
-        address: Where Redis is, as it may be shown.
-    """
-    text = str(error)
-    if "NOAUTH" in text or "Authentication required" in text:
-        return (
-            f"Redis at {address} wants a password: "
-            "put it in a file and name that with LIMELIGHT_REDIS_PASSWORD_FILE, or put it in the URL"
-        )
-    if "WRONGPASS" in text or "invalid password" in text or isinstance(error, redis.AuthenticationError):
-        return f"Redis at {address} refuses the password: check LIMELIGHT_REDIS_PASSWORD_FILE or the URL"
-    if "NOPERM" in text:
-        return f"Redis at {address} denies the exporter a right it needs: {text}"
-    if isinstance(error, redis.TimeoutError):
-        return f"Redis at {address} does not answer in time: is it overloaded, paused or behind a firewall?"
-    if isinstance(error, redis.ConnectionError):
-        return f"Redis at {address} cannot be reached: is it running, and is --redis-url right?"
-    return f"Redis at {address} answered with an error: {text}"
+def explain(error: BaseException) -> str:
+    """What is wrong and what to do, in one line without any secret."""
+    text = str(error).rstrip(".")
+    if isinstance(error, RedisRefused) and "password" in text:
+        return f"{text}; or put the password in a file and name that with LIMELIGHT_REDIS_PASSWORD_FILE"
+    return text

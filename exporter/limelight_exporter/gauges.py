@@ -14,15 +14,15 @@ SERIES_LIMIT: Final = 200
 """Consumers, and periodic tasks, that are shown per queue."""
 
 
-def server_gauges(exposition: Exposition, server: ServerView, address: str) -> None:
-    """Add what is known about the Redis server at `address`."""
-    exposition.add(catalog.MEMORY_USED, (address,), server.memory_used)
-    exposition.add(catalog.MEMORY_MAX, (address,), server.memory_max)
-    exposition.add(catalog.EVICTION_SAFE, (address,), int(server.eviction_safe))
+def server_gauges(exposition: Exposition, server: ServerView) -> None:
+    """Add what is known about a Redis server."""
+    exposition.add(catalog.MEMORY_USED, (server.address,), server.memory_used)
+    exposition.add(catalog.MEMORY_MAX, (server.address,), server.memory_max)
+    exposition.add(catalog.EVICTION_SAFE, (server.address,), int(server.eviction_safe))
 
 
-def queue_gauges(exposition: Exposition, view: QueueView, now: float) -> None:
-    """Add one queue's gauges; `now` is Unix seconds by Redis' clock."""
+def queue_gauges(exposition: Exposition, view: QueueView) -> None:
+    """Add one queue's gauges."""
     for state, count in _states(view):
         exposition.add(catalog.QUEUE_TASKS, (view.name, state), count)
     exposition.add(catalog.INDEX_MISMATCH, (view.name,), view.mismatch)
@@ -33,7 +33,7 @@ def queue_gauges(exposition: Exposition, view: QueueView, now: float) -> None:
     for periodic in view.periodic[:SERIES_LIMIT]:
         _at(exposition, catalog.PERIODIC_SUCCESS, (view.name, periodic.name), periodic.success)
         _at(exposition, catalog.PERIODIC_NEXT, (view.name, periodic.name), periodic.next)
-    _consumers(exposition, view, now)
+    _consumers(exposition, view)
 
 
 def _states(view: QueueView) -> Sequence[tuple[str, int]]:
@@ -45,8 +45,8 @@ def _states(view: QueueView) -> Sequence[tuple[str, int]]:
     )
 
 
-def _consumers(exposition: Exposition, view: QueueView, now: float) -> None:
-    alive = [consumer for consumer in view.consumers if consumer.alive(now)]
+def _consumers(exposition: Exposition, view: QueueView) -> None:
+    alive = [consumer for consumer in view.consumers if consumer.alive(view.now)]
     busy = sum(min(consumer.busy, consumer.workers) for consumer in alive)
     exposition.add(catalog.WORKERS, (view.name, "busy"), busy)
     exposition.add(catalog.WORKERS, (view.name, "idle"), sum(consumer.workers for consumer in alive) - busy)

@@ -5,17 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-import redis
-
-from limelight.errors import ConfigurationError, LimelightError
+from limelight.errors import ConfigurationError, LimelightError, RedisError
 from limelight.inspection import queue_names
 
 from . import catalog
 from .config import Settings
-from .connection import connect, explain
+from .connection import NO_ANSWER, connect, explain
 from .ports import Tally
 from .queue_fold import QueueFold
 
@@ -23,6 +21,8 @@ POLL_SECONDS: Final = 0.25
 DISCOVER_SECONDS: Final = 1.0
 _BACK_OFF_SECONDS: Final = (0.25, 0.5, 1.0, 2.0, 4.0)
 _BATCHES_IN_A_ROW: Final = 20
+_NODE_AWAY_SECONDS: Final = 2.0
+"""How long a queue whose node of a Cluster is away is left alone, so that it holds up no other."""
 _log = logging.getLogger(__name__)
 
 
@@ -35,13 +35,13 @@ class MetricsPipeline:
     """
 
     def __init__(self, settings: Settings, tally: Tally) -> None:
-        self._client = connect(settings)
+        self._links = connect(settings)
         self._address = settings.redis_address
         self._group = settings.group
         self._tally = tally
         self._folds: dict[str, QueueFold] = {}
         self._refused: set[str] = set()
-        self._broken: set[str] = set()
+        self._broken: dict[str, float] = {}
         self._progress = threading.Condition()
         self._nudged, self._stopping = threading.Event(), False
         self._thread = threading.Thread(target=self._run, name="limelight-metrics", daemon=True)
@@ -97,7 +97,7 @@ class MetricsPipeline:
             try:
                 pause = 0.0 if self._turn() else POLL_SECONDS
                 self._recovered()
-            except (redis.RedisError, LimelightError, OSError) as error:
+            except LimelightError as error:
                 pause = self._failed(error)
             except Exception:
                 _log.exception("a fault in the exporter; it goes on with the next turn")
@@ -122,14 +122,22 @@ class MetricsPipeline:
         now = time.monotonic()
         if now - self._discovered_at < DISCOVER_SECONDS and not self._nudged.is_set():
             return
-        for queue in queue_names(self._client):
+        self._discovered_at = now
+        for queue in self._announced():
             if queue not in self._folds and queue not in self._refused:
                 self._adopt(queue)
-        self._discovered_at = now
+
+    def _announced(self) -> Sequence[str]:
+        try:
+            return queue_names(self._links)
+        except NO_ANSWER:
+            if not (self._links.address.is_cluster and self._folds):
+                raise
+            return ()  # the registry's node is away, those of the queues need not be
 
     def _adopt(self, queue: str) -> None:
         try:
-            self._folds = {**self._folds, queue: QueueFold(self._client, queue, self._group)}
+            self._folds = {**self._folds, queue: QueueFold(self._links, queue, self._group)}
         except ConfigurationError as error:
             self._refused.add(queue)
             _log.warning("left out of the registry: %s", error)
@@ -137,21 +145,26 @@ class MetricsPipeline:
     def _advance(self, fold: QueueFold) -> bool:
         """Fold and save one queue; a fault that is its own must not stop the others."""
         more = False
+        if time.monotonic() < self._broken.get(fold.queue, 0.0):
+            return False
         try:
             more = self._fold(fold)
             self._save(fold)
-        except (redis.ConnectionError, redis.TimeoutError):
-            raise
+        except NO_ANSWER as error:
+            if not self._links.address.is_cluster:  # where the other queues are on other nodes
+                raise
+            self._complain(fold, error)
+            self._broken[fold.queue] = time.monotonic() + _NODE_AWAY_SECONDS
         except Exception as error:
             self._complain(fold, error)
         else:
-            self._broken.discard(fold.queue)
+            self._broken.pop(fold.queue, None)
         return more
 
     def _save(self, fold: QueueFold) -> None:
         try:
             fold.save_if_due()
-        except redis.RedisError:
+        except RedisError:
             self._tally.add(catalog.SNAPSHOT_FAILURES)
             raise
 
@@ -169,10 +182,9 @@ class MetricsPipeline:
     def _complain(self, fold: QueueFold, error: Exception) -> None:
         if fold.queue in self._broken:
             return
-        self._broken.add(fold.queue)
-        if isinstance(error, redis.RedisError):
-            why = explain(error, self._address)
-            _log.warning("queue %s: %s (trying again until it works)", fold.queue, why)
+        self._broken[fold.queue] = 0.0
+        if isinstance(error, RedisError):
+            _log.warning("queue %s: %s (trying again until it works)", fold.queue, explain(error))
         else:
             _log.error("queue %s: a fault in the exporter", fold.queue, exc_info=error)
 
@@ -182,10 +194,10 @@ class MetricsPipeline:
                 if fold.loaded:
                     fold.step()
                     fold.save()
-        except (redis.RedisError, OSError) as error:
+        except RedisError as error:
             self._tally.add(catalog.SNAPSHOT_FAILURES)
-            _log.warning("last state not saved: %s", explain(error, self._address))
-        self._client.close()
+            _log.warning("last state not saved: %s", explain(error))
+        self._links.close()
 
     def _recovered(self) -> None:
         if self._failures:
@@ -194,7 +206,7 @@ class MetricsPipeline:
         self._failures, self._trouble = 0, ""
 
     def _failed(self, error: Exception) -> float:
-        trouble = explain(error.__cause__ or error, self._address)
+        trouble = explain(error)
         if trouble != self._trouble:
             _log.warning("%s (trying again until it works)", trouble)
         self._trouble = trouble

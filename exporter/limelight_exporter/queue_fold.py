@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Final
 
-import redis
+from limelight.storage.links import Links
 
 from . import catalog
 from .fold import fold
@@ -25,14 +25,14 @@ class QueueFold:
     """Folds one queue; only one thread may call `load`, `step` and `save`, any may read the properties.
 
     Args:
-        client: A redis-py client that does not decode responses.
+        links: The way to Redis.
         queue: Name of the queue.
         group: Exporter group whose snapshot is shared.
         clock: Monotonic seconds.
     """
 
     def __init__(
-        self, client: redis.Redis, queue: str, group: str, clock: Callable[[], float] = time.monotonic
+        self, links: Links, queue: str, group: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.queue = queue
         self.state = QueueState(queue)
@@ -40,15 +40,15 @@ class QueueFold:
         self.loaded = False
         self.caught_up = False
         self.saved_at: float | None = None
-        self._source = StreamSource(client, queue)
-        self._store = SnapshotStore(client, queue, group)
+        self._source = StreamSource(links, queue)
+        self._store = SnapshotStore(links, queue, group)
         self._clock = clock
         self._saved_seconds = clock()
         self._saved_position: Position | None = None
         self._first_target = 0
 
     def load(self) -> None:
-        """Begin with the newest snapshot of the group, if there is one. Raises redis.RedisError.
+        """Begin with the newest snapshot of the group, if there is one. Raises limelight's RedisError.
 
         What is on the stream now is the target: once it is folded the queue is caught up, flood or not.
         """
@@ -59,7 +59,7 @@ class QueueFold:
         self.loaded = True
 
     def step(self) -> bool:
-        """Read and fold one batch; True if there is more to read. Raises redis.RedisError, having folded nothing."""
+        """Read and fold one batch; True if there is more to read. Raises RedisError, having folded nothing."""
         batch = self._source.read(self.position)
         if batch.lost and self._skip_the_gap():
             return True
@@ -85,7 +85,7 @@ class QueueFold:
             now or the group's other exporter is further on: no harm, the numbers are safe with it.
 
         Raises:
-            redis.RedisError: Not saved.
+            RedisError: Not saved.
         """
         if not self.loaded or not self.position.begun:
             return False

@@ -10,12 +10,13 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 from typing import Final
 
-from limelight.errors import ConfigurationError, LimelightError, RedisUnavailable
+from limelight.errors import ConfigurationError, LimelightError
 from limelight.inspection import QueueView, ServerView, queue_names, queue_view, server_view
+from limelight.keys import REGISTRY, QueueKeys
 
 from . import __version__, catalog
 from .config import Settings
-from .connection import connect
+from .connection import NO_ANSWER, connect
 from .exposition import Exposition, Renderer
 from .gauges import queue_gauges, server_gauges
 from .metrics_pipeline import MetricsPipeline
@@ -32,7 +33,7 @@ _log = logging.getLogger(__name__)
 class _Look:
     """What Redis answered: all of it, some of it, or nothing."""
 
-    server: ServerView | None = None
+    servers: dict[str, ServerView] = field(default_factory=dict)
     queues: dict[str, QueueView] = field(default_factory=dict)
     complete: bool = False
 
@@ -50,7 +51,7 @@ class Scrape:
     def __init__(
         self, settings: Settings, pipeline: MetricsPipeline, tally: OwnTally, *, tracing: bool
     ) -> None:
-        self._client = connect(settings)
+        self._links = connect(settings)
         self._settings = settings
         self._pipeline = pipeline
         self._tally = tally
@@ -61,7 +62,7 @@ class Scrape:
     def close(self) -> None:
         """Stop looking; a look under way ends by its own time-out."""
         self._lookers.shutdown(wait=False, cancel_futures=True)
-        self._client.close()
+        self._links.close()
 
     def metrics(self, accept: str, budget_seconds: float) -> tuple[bytes, str]:
         """The exposition and its content type, within the time given."""
@@ -104,7 +105,7 @@ class Scrape:
             self._lookers.submit(self._fill, look).result(max(0.0, deadline - time.monotonic()))
         except FutureTimeoutError:
             _log.warning("Redis at %s took longer than this scrape may", self._settings.redis_address)
-            return _Look(look.server, dict(look.queues))
+            return _Look(look.servers, dict(look.queues))
         except LimelightError as error:
             _log.debug("scrape without Redis: %s", error)
         except Exception:
@@ -112,19 +113,34 @@ class Scrape:
         return look
 
     def _fill(self, look: _Look) -> None:
-        server = server_view(self._client)
+        servers: dict[str, ServerView] = {}
         complete = True
-        for name in sorted({*queue_names(self._client), *self._pipeline.folds}):
+        names = set(self._pipeline.folds)
+        try:
+            names.update(queue_names(self._links))
+            self._look_at_server(REGISTRY, servers)
+        except NO_ANSWER:
+            if not self._links.address.is_cluster:
+                raise
+            complete = False
+        for name in sorted(names):
             try:
-                look.queues[name] = queue_view(self._client, name)
+                look.queues[name] = queue_view(self._links, name)
+                self._look_at_server(QueueKeys(name)["meta"], servers)
             except ConfigurationError:
                 continue
-            except RedisUnavailable:
-                raise
             except Exception as error:
+                if isinstance(error, NO_ANSWER) and not self._links.address.is_cluster:
+                    raise
                 complete = False
                 _log.warning("queue %s cannot be inspected: %s", name, error)
-        look.server, look.complete = server, complete
+        look.servers, look.complete = servers, complete
+
+    def _look_at_server(self, key: str, servers: dict[str, ServerView]) -> None:
+        """Look at each server once: a Cluster has several."""
+        if self._links.to(key).server not in servers:
+            server = server_view(self._links, key)
+            servers[server.address] = server
 
     def _show_lag(self, exposition: Exposition, look: _Look) -> None:
         folds = self._pipeline.folds
@@ -139,17 +155,18 @@ class Scrape:
 
     def _show_redis(self, exposition: Exposition, look: _Look, seconds: float) -> None:
         address = self._settings.redis_address
-        exposition.add(catalog.REDIS_UP, (address,), int(look.server is not None))
+        exposition.add(catalog.REDIS_UP, (address,), int(bool(look.servers)))
         _show_collector(exposition, "redis", seconds, success=look.complete)
-        if look.server is None:
+        if not look.servers:
             return
-        server_gauges(exposition, look.server, address)
+        for server in look.servers.values():
+            server_gauges(exposition, server)
         for view in look.queues.values():
-            queue_gauges(exposition, view, look.server.now)
+            queue_gauges(exposition, view)
 
     def _show_events(self, exposition: Exposition, look: _Look, began: float) -> None:
         folds = self._pipeline.folds
-        all_current = look.server is not None
+        all_current = bool(look.servers)
         for name in sorted({*folds, *look.queues}):
             current = _is_current(folds.get(name), look.queues.get(name))
             all_current &= current

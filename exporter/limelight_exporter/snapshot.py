@@ -10,12 +10,13 @@ import logging
 import re
 import zlib
 from enum import IntEnum
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-import redis
 
 from limelight.keys import QueueKeys
+from limelight.storage.link import Call
+from limelight.storage.links import Links
 from limelight.storage.scripts import load
 
 from .metric_state import SavedState
@@ -78,61 +79,59 @@ class Cursor:
     """The durable position of one reader of one queue's stream.
 
     Args:
-        client: A redis-py client that does not decode responses.
+        links: The way to Redis.
         queue: Name of the queue.
         reader: Name of the reader; those of one name share the cursor, and the furthest wins.
     """
 
-    def __init__(self, client: redis.Redis, queue: str, reader: str) -> None:
-        self._client = client
+    def __init__(self, links: Links, queue: str, reader: str) -> None:
+        self._links = links
         self._keys = QueueKeys(queue)
         self._reader = reader
 
     def load(self) -> Position | None:
         """The saved position; None if there is none that we can read."""
-        value: Any = self._client.execute_command("HGET", self._keys.cursors, self._reader)
+        value = self._links.to(self._keys.cursors).read("HGET", self._keys.cursors, self._reader)
         parts = (value or b"").decode("utf-8", "replace").split(" ")
         if len(parts) != _CURSOR_FIELDS or not parts[1].isdigit():
             return None
         return Position(epoch=parts[3], id=parts[0], seq=int(parts[1]), begun=True)
 
     def save(self, position: Position, snapshot: bytes = b"", group: str = "") -> Saved:
-        """Save the position, and the snapshot of the group if one is given. Raises redis.RedisError."""
+        """Save the position, and the snapshot of the group if one is given. Raises limelight's RedisError."""
         keys = (self._keys["events"], self._keys["meta"], self._keys.cursors, self._keys.snapshot(group))
         shared = ("0", self._keys.queue, "", "0", "")
         own = (self._reader, position.epoch, position.id, position.seq, snapshot)
-        try:
-            reply: Any = self._client.execute_command("EVALSHA", _SAVE.sha, len(keys), *keys, *shared, *own)
-        except redis.exceptions.NoScriptError:
-            reply = self._client.execute_command("EVAL", _SAVE.source, len(keys), *keys, *shared, *own)
+        reply = self._links.to(keys[0]).idempotent(Call(_SAVE, keys, (*shared, *own)))
         return Saved(int(reply))
 
 
 class SnapshotStore:
     """The snapshot of one queue and exporter group."""
 
-    def __init__(self, client: redis.Redis, queue: str, group: str) -> None:
-        self._client = client
+    def __init__(self, links: Links, queue: str, group: str) -> None:
+        self._links = links
         self._key = QueueKeys(queue).snapshot(group)
         self._group = group
-        self._cursor = Cursor(client, queue, group)
+        self._cursor = Cursor(links, queue, group)
 
     def load(self) -> Snapshot | None:
         """The newest snapshot; None if there is none.
 
         One that cannot be read is set aside under ``<key>:unreadable``, loudly: counting starts from what the
-        stream still holds. Raises redis.RedisError.
+        stream still holds. Raises limelight's RedisError.
         """
-        raw: Any = self._client.execute_command("GET", self._key)
+        link = self._links.to(self._key)
+        raw = link.read("GET", self._key)
         if not raw:
             return None
         try:
             return unpack(raw)
         except UnreadableSnapshot as error:
             _log.error("snapshot %s cannot be used (%s); set aside, replaying the stream", self._key, error)
-            self._client.execute_command("RENAME", self._key, f"{self._key}:unreadable")
+            link.read("RENAME", self._key, f"{self._key}:unreadable")
             return None
 
     def save(self, snapshot: Snapshot) -> Saved:
-        """Save state and position in one step. Raises redis.RedisError."""
+        """Save state and position in one step. Raises limelight's RedisError."""
         return self._cursor.save(snapshot.position, pack(snapshot), self._group)

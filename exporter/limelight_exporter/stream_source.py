@@ -10,20 +10,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
-import redis
 
 from limelight.events import VERSION, Event, decode
 from limelight.keys import QueueKeys
+from limelight.storage.links import Links
 
 BATCH: Final = 1_000
 OVERSIZED_BYTES: Final = 1_000_000
 _MOST_MARKS: Final = 64
 _START: Final = "0-0"
 
-_Entry: TypeAlias = tuple[bytes, dict[bytes, bytes]]
+_Entry: TypeAlias = tuple[bytes, list[bytes]]
+"""A stream id; field and value by turns."""
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -78,26 +79,26 @@ class StreamSource:
     """Reads the stream of one queue.
 
     Args:
-        client: A redis-py client that does not decode responses.
+        links: The way to Redis.
         queue: Name of the queue.
     """
 
-    def __init__(self, client: redis.Redis, queue: str) -> None:
-        self._client = client
+    def __init__(self, links: Links, queue: str) -> None:
+        self._links = links
         self._queue = queue
         keys = QueueKeys(queue)
         self._events, self._meta = keys["events"], keys["meta"]
 
     def tail(self) -> int:
-        """Number of the newest event, 0 if there is none. Raises redis.RedisError."""
-        seq: Any = self._client.execute_command("HGET", self._meta, "seq")
+        """Number of the newest event, 0 if there is none. Raises limelight's RedisError."""
+        seq = self._links.to(self._meta).read("HGET", self._meta, "seq")
         return int(seq or 0)
 
     def read(self, position: Position, count: int = BATCH) -> Batch:
         """Read up to `count` events behind a position.
 
         Raises:
-            redis.RedisError: No answer, or an error for one; nothing was read.
+            RedisError: No answer, or an error for one; nothing was read.
         """
         last_seq, epoch, entries = self._fetch(position, count)
         if position.begun and position.epoch not in {"-", epoch}:
@@ -121,11 +122,11 @@ class StreamSource:
 
     def _fetch(self, position: Position, count: int) -> tuple[int, str, list[_Entry]]:
         """The number comes first: whatever it counts was on the stream when the entries were read."""
-        pipeline = self._client.pipeline(transaction=False)
-        pipeline.execute_command("HMGET", self._meta, "seq", "epoch")
         start = position.id if position.begun and position.id != _START else "-"
-        pipeline.execute_command("XRANGE", self._events, start, "+", "COUNT", count + 1)
-        (seq, epoch), entries = pipeline.execute()
+        (seq, epoch), entries = self._links.to(self._meta).read_all(
+            ("HMGET", self._meta, "seq", "epoch"),
+            ("XRANGE", self._events, start, "+", "COUNT", count + 1),
+        )
         return int(seq or 0), (epoch or b"-").decode(), list(entries or ())
 
     def _other_epoch(self, position: Position, epoch: str, entries: Sequence[_Entry]) -> Batch:
@@ -142,10 +143,8 @@ class StreamSource:
         first = next((event for event in map(self._readable, entries) if event is not None), None)
         if first is not None and first.seq <= position.seq:
             return True
-        older: Any = self._client.execute_command(
-            "XREVRANGE", self._events, f"({position.id}", "-", "COUNT", 1
-        )
-        return bool(older)
+        older = ("XREVRANGE", self._events, f"({position.id}", "-", "COUNT", 1)
+        return bool(self._links.to(self._events).read(*older))
 
     def _readable(self, entry: _Entry) -> Event | None:
         event = _event(entry, self._queue)
@@ -153,11 +152,10 @@ class StreamSource:
 
     def _went_back(self, position: Position) -> Batch:
         """Read on behind the newest entry that we share with what Redis remembers; else from its beginning."""
-        pipeline = self._client.pipeline(transaction=False)
-        for mark in position.marks:
-            pipeline.execute_command("XRANGE", self._events, mark.id, mark.id)
+        reads = (("XRANGE", self._events, mark.id, mark.id) for mark in position.marks)
+        entries = self._links.to(self._events).read_all(*reads) if position.marks else ()
         shared = Position(epoch=position.epoch)
-        for mark, found in zip(position.marks, pipeline.execute() if position.marks else (), strict=True):
+        for mark, found in zip(position.marks, entries, strict=True):
             event = self._readable(found[0]) if found else None
             if event is not None and event.seq == mark.seq:
                 marks = tuple(other for other in position.marks if other.seq <= mark.seq)
@@ -191,7 +189,8 @@ class StreamSource:
 
 def _event(entry: _Entry, queue: str) -> Event | str:
     """The event of a stream entry, or the reason why there is none."""
-    raw = entry[1].get(b"e", b"")
+    fields = entry[1]
+    raw = dict(zip(fields[::2], fields[1::2], strict=True)).get(b"e", b"")
     if len(raw) > OVERSIZED_BYTES:
         return "oversized"
     try:

@@ -13,11 +13,10 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-import redis
-
-from limelight.errors import ConfigurationError, LimelightError
+from limelight.errors import ConfigurationError, LimelightError, RedisError
 from limelight.events import Event
 from limelight.inspection import queue_names
+from limelight.storage.links import Links
 
 from . import catalog
 from .config import Settings
@@ -42,17 +41,17 @@ class QueueTraces:
     """One queue's spans, from its cursor to the tail of its stream.
 
     Args:
-        client: A redis-py client that does not decode responses.
+        links: The way to Redis.
         queue: Name of the queue.
         group: Exporter group; its members share the cursor.
         sink: Where spans go.
         tally: Counts dropped spans, and shows the lag.
     """
 
-    def __init__(self, client: redis.Redis, queue: str, group: str, sink: SpanSink, tally: Tally) -> None:
+    def __init__(self, links: Links, queue: str, group: str, sink: SpanSink, tally: Tally) -> None:
         self._queue = queue
-        self._source = StreamSource(client, queue)
-        self._cursor = Cursor(client, queue, f"traces:{group}")
+        self._source = StreamSource(links, queue)
+        self._cursor = Cursor(links, queue, f"traces:{group}")
         self._sink, self._tally = sink, tally
         self._position: Position | None = None
         self._saved: Position | None = None
@@ -63,7 +62,7 @@ class QueueTraces:
 
         Raises:
             NotTaken: The collector did not take the batch; the position stays.
-            redis.RedisError: No answer from Redis, or an error for one.
+            RedisError: No answer from Redis, or an error for one.
         """
         if self._position is None:
             self._position = self._saved = self._cursor.load() or self._registered()
@@ -135,8 +134,7 @@ class TracePipeline:
     """
 
     def __init__(self, settings: Settings, sink: SpanSink, tally: Tally) -> None:
-        self._client = connect(settings)
-        self._address = settings.redis_address
+        self._links = connect(settings)
         self._group = settings.group
         self._sink, self._tally = sink, tally
         self._queues: dict[str, QueueTraces | None] = {}
@@ -162,8 +160,8 @@ class TracePipeline:
                 self._failures = 0
             except NotTaken as error:
                 pause = self._back_off(f"the collector does not take the spans of queue {error}")
-            except (redis.RedisError, LimelightError, OSError) as error:
-                pause = self._back_off(f"no spans: {explain(error.__cause__ or error, self._address)}")
+            except LimelightError as error:
+                pause = self._back_off(f"no spans: {explain(error)}")
             except Exception:
                 _log.exception("a fault in the export of spans; it goes on with the next turn")
                 pause = self._back_off("a fault in the export of spans")
@@ -171,7 +169,7 @@ class TracePipeline:
         self._save_all()
 
     def _turn(self) -> bool:
-        for queue in queue_names(self._client):
+        for queue in queue_names(self._links):
             if queue not in self._queues:
                 self._queues[queue] = self._adopted(queue)
         more = False
@@ -181,7 +179,7 @@ class TracePipeline:
 
     def _adopted(self, queue: str) -> QueueTraces | None:
         try:
-            return QueueTraces(self._client, queue, self._group, self._sink, self._tally)
+            return QueueTraces(self._links, queue, self._group, self._sink, self._tally)
         except ConfigurationError as error:
             _log.warning("left out of the registry: %s", error)
             return None
@@ -200,9 +198,9 @@ class TracePipeline:
             for traces in self._queues.values():
                 if traces is not None:
                     traces.save()
-        except (redis.RedisError, OSError) as error:
-            _log.warning("trace cursors not saved: %s", explain(error, self._address))
-        self._client.close()
+        except RedisError as error:
+            _log.warning("trace cursors not saved: %s", explain(error))
+        self._links.close()
 
 
 def _chunks(records: Iterator[SpanRecord]) -> Iterator[list[SpanRecord]]:

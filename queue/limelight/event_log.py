@@ -32,7 +32,8 @@ from .event_stream import (
     oldest_command,
 )
 from .keys import REGISTRY, QueueKeys, checked_queue_name, is_queue_name
-from .storage.link import Address, Link
+from .storage.address import Address
+from .storage.links import Links
 
 __all__ = ["Entry", "EventLog", "Item", "Missed", "Outage", "Recovered", "Unreadable", "WentBack"]
 
@@ -70,7 +71,7 @@ class EventLog:
     def __init__(
         self, address: Address, queues: Sequence[str] | None = None, *, poll_seconds: float = POLL_SECONDS
     ) -> None:
-        self._link = Link(address)
+        self._links = Links(address)
         self._chosen = None if queues is None else [checked_queue_name(queue) for queue in queues]
         self._poll_seconds = poll_seconds
 
@@ -154,13 +155,12 @@ class EventLog:
                 yield item
 
     def close(self) -> None:
-        """Close the connection; the log may be used again."""
-        self._link.close()
+        """Close its connections; the log may be used again."""
+        self._links.close()
 
     def _ask(self, key: str, commands: Sequence[Command]) -> list[Any]:
         """Send reads about keys of one slot in one trip."""
-        del key  # one server holds them all
-        return self._link.read_all(*commands)
+        return self._links.to(key).read_all(*commands)
 
 
 class _Watch:

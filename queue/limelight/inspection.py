@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-import redis
 
-from .errors import RedisRefused, RedisUnavailable
 from .keys import REGISTRY, QueueKeys, is_queue_name
+from .storage.links import Links
 
 DEFAULT_HEARTBEAT_SECONDS: Final = 10.0
 """How often a consumer is taken to renew when its heartbeat does not say."""
@@ -61,6 +60,7 @@ class QueueView:
     """One queue at one moment; times are Unix seconds by Redis' clock, None where there is nothing.
 
     Attributes:
+        now: That moment.
         ready: Tasks that could run now, those a worker has reserved included.
         scheduled: Tasks that wait for their time, those no worker has seen yet included.
         records: Tasks that Redis holds; `mismatch` is this minus all states, and always 0.
@@ -72,6 +72,7 @@ class QueueView:
     """
 
     name: str
+    now: float
     ready: int
     scheduled: int
     running: int
@@ -96,15 +97,17 @@ class QueueView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerView:
-    """The Redis server.
+    """A Redis server.
 
     Attributes:
+        address: Where it is, as it may be shown.
         now: Its clock in Unix seconds.
         memory_used: Bytes in use.
         memory_max: Bytes it may use, 0 for no limit.
         maxmemory_policy: What it does when that limit is reached.
     """
 
+    address: str
     now: float
     memory_used: int
     memory_max: int
@@ -128,62 +131,65 @@ class _Heartbeat(msgspec.Struct, frozen=True):
 _heartbeat: Final = msgspec.json.Decoder(_Heartbeat).decode
 
 
-def queue_names(client: redis.Redis) -> list[str]:
+def queue_names(links: Links) -> list[str]:
     """The queues that ever announced themselves, sorted. What else is in the registry is passed over.
 
-    Args:
-        client: A redis-py client that does not decode responses.
-
     Raises:
-        RedisUnavailable: No answer.
+        RedisUnavailable: Redis cannot be reached.
+        OutcomeUnknown: No answer.
         RedisRefused: Redis answered with an error.
     """
-    pipeline = client.pipeline(transaction=False)
-    pipeline.execute_command("ZRANGE", REGISTRY, 0, -1)
-    names = (name.decode("utf-8", "replace") for name in _run(pipeline)[0])
+    members = links.to(REGISTRY).read("ZRANGE", REGISTRY, 0, -1)
+    names = (member.decode("utf-8", "replace") for member in members)
     return sorted(name for name in names if is_queue_name(name))
 
 
-def server_view(client: redis.Redis) -> ServerView:
-    """Look at the server. Raises as `queue_names`."""
-    pipeline = client.pipeline(transaction=False)
-    pipeline.execute_command("TIME")
-    pipeline.execute_command("INFO", "memory")
-    time, memory = _run(pipeline)
+def server_view(links: Links, key: str = REGISTRY) -> ServerView:
+    """Look at the server that holds a key. Raises as `queue_names`."""
+    link = links.to(key)
+    time, told = link.read_all(("TIME",), ("INFO", "memory"))
+    memory = dict(line.split(":", 1) for line in told.decode().splitlines() if ":" in line)
     return ServerView(
-        now=time[0] + time[1] / 1_000_000,
+        address=link.server,
+        now=_moment(time),
         memory_used=int(memory.get("used_memory", 0)),
         memory_max=int(memory.get("maxmemory", 0)),
-        maxmemory_policy=str(memory.get("maxmemory_policy", "noeviction")),
+        maxmemory_policy=memory.get("maxmemory_policy", "noeviction"),
     )
+
+
+def _moment(time: Sequence[bytes]) -> float:
+    """The answer to TIME in Unix seconds."""
+    return int(time[0]) + int(time[1]) / 1_000_000
 
 
 _COUNTS: Final = ("ready", "reserved", "delayed", "scheduled", "running", "dead")
 _HEADS: Final = ("ready_since", "running_since", "delayed", "scheduled")
 
 
-def queue_view(client: redis.Redis, queue: str) -> QueueView:
+def queue_view(links: Links, queue: str) -> QueueView:
     """Look at one queue, all of it in one transaction. Raises as `queue_names`."""
     keys = QueueKeys(queue)
-    pipeline = client.pipeline(transaction=True)
-    for index in _COUNTS:
-        pipeline.execute_command("ZCARD", keys[index])
-    for index in _HEADS:
-        pipeline.execute_command("ZRANGE", keys[index], 0, 0, "WITHSCORES")
-    pipeline.execute_command("HLEN", keys["tasks"])
-    pipeline.execute_command("HMGET", keys["meta"], "seq", "epoch", "last_check", "paused")
-    pipeline.execute_command("HGETALL", keys["consumers"])
-    pipeline.execute_command("HGETALL", keys["periodic_runs"])
-    pipeline.execute_command("XREVRANGE", keys["events"], "+", "-", "COUNT", 1)
-    return _view(queue, _run(pipeline))
+    replies = links.to(keys["meta"]).transaction(
+        *(("ZCARD", keys[index]) for index in _COUNTS),
+        *(("ZRANGE", keys[index], 0, 0, "WITHSCORES") for index in _HEADS),
+        ("HLEN", keys["tasks"]),
+        ("HMGET", keys["meta"], "seq", "epoch", "last_check", "paused"),
+        ("HGETALL", keys["consumers"]),
+        ("HGETALL", keys["periodic_runs"]),
+        ("XREVRANGE", keys["events"], "+", "-", "COUNT", 1),
+        ("TIME",),
+    )
+    return _view(queue, replies)
 
 
 def _view(queue: str, replies: Sequence[Any]) -> QueueView:
     ready, reserved, delayed, scheduled, running, dead = replies[:6]
     ready_since, running_since, *dues = (_head(reply) for reply in replies[6:10])
-    records, (seq, epoch, last_check, paused), consumers, periodic, newest = replies[10:]
+    records, (seq, epoch, last_check, paused), consumers, periodic, newest, time = replies[10:]
     return QueueView(
         name=queue,
+        now=_moment(time),
         ready=ready + reserved,
         scheduled=scheduled + delayed,
         running=running,
@@ -193,8 +199,8 @@ def _view(queue: str, replies: Sequence[Any]) -> QueueView:
         oldest_running=running_since,
         oldest_due=min((due for due in dues if due is not None), default=None),
         last_check=int(last_check) * 60.0 if last_check else None,
-        consumers=_consumers(consumers),
-        periodic=_periodic(periodic),
+        consumers=_consumers(_pairs(consumers)),
+        periodic=_periodic(_pairs(periodic)),
         seq=int(seq or 0),
         epoch=(epoch or b"").decode(),
         last_event_id=newest[0][0].decode() if newest else "0-0",
@@ -202,12 +208,14 @@ def _view(queue: str, replies: Sequence[Any]) -> QueueView:
     )
 
 
+def _pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
+    """The answer to HGETALL: fields and values by turns."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
 def _head(reply: Sequence[Any]) -> float | None:
     """The score of a one-element answer with scores, µs → seconds."""
-    if not reply:
-        return None
-    head = reply[0]
-    return float(head[1] if isinstance(head, tuple | list) else reply[1]) / 1_000_000
+    return float(reply[1]) / 1_000_000 if reply else None
 
 
 def _consumers(heartbeats: Mapping[bytes, bytes]) -> tuple[Consumer, ...]:
@@ -245,15 +253,3 @@ def _periodic(times: Mapping[bytes, bytes]) -> tuple[PeriodicRuns, ...]:
         PeriodicRuns(name=name, due=at.get("due"), next=at.get("next"), success=at.get("success"))
         for name, at in sorted(seconds.items())
     )
-
-
-def _run(pipeline: Any) -> list[Any]:
-    try:
-        replies: list[Any] = pipeline.execute()
-    except (redis.ConnectionError, redis.TimeoutError) as error:
-        raise RedisUnavailable(
-            f"Redis does not answer: {str(error).rstrip('.')}. Is it running, is the URL right?"
-        ) from error
-    except redis.RedisError as error:
-        raise RedisRefused(f"Redis refused a read: {error}") from error
-    return replies

@@ -26,8 +26,8 @@ from .rate_limit import RateLimit
 from .results import ChordResult, Result, ResultGroup, mark
 from .retry import LONGEST_DELAY_SECONDS
 from .schedule import Schedule, is_due, validated
+from .storage.address import Address
 from .storage.base import GroupParcel, Membership, Parcel
-from .storage.link import Address
 from .storage.redis import RedisStorage
 from .task import Registered, Registry, Task, TaskOptions, as_seconds, as_timestamp, checked_id
 from .tracecontext import new_span_id, parent_of_enqueue
@@ -221,7 +221,8 @@ class RedisQueue(Administered):
 
     Args:
         name: 1 to 100 of ``A-Za-z0-9._-``.
-        url: ``redis://…``, ``rediss://…`` or ``unix://…``; by default ``LIMELIGHT_REDIS_URL``, then localhost.
+        url: ``redis://…``, ``rediss://…``, ``unix://…``, ``redis+sentinel://…`` or ``redis+cluster://…``, see
+            docs/redis.md; by default ``LIMELIGHT_REDIS_URL``, then localhost.
         results: Whether return values are stored.
         result_ttl: Seconds (or a timedelta) that a result stays.
         events: False writes no event at all: a little faster, and invisible to the exporter.
@@ -230,7 +231,8 @@ class RedisQueue(Administered):
         service_name: ``service.name`` in traces, unless ``OTEL_SERVICE_NAME`` is set; else the queue's name.
         max_redeliveries: How many lost workers a task may survive before it is a dead letter.
         max_dead: How many dead letters are kept; beyond it consumers purge the oldest. None keeps all.
-        patience: Seconds that an enqueue may wait for a Redis that cannot be reached; 0 fails at once.
+        patience: Seconds that an enqueue may wait for a Redis that cannot be reached, or that refuses for a while
+            (a failover, a full disk); 0 fails at once.
         immediate: Whether tasks run where they are enqueued, at once; see the property.
         immediate_use_memory: Whether the queue is one in memory while it is immediate.
         redis_options: Passed to redis-py's connections: ``host``, ``port``, ``db``, ``password``, ``ssl_…``.

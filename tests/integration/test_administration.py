@@ -17,6 +17,7 @@ from states import LIVING, buried, spoil, task_in
 from limelight import CannotCarry, RedisQueue, SignedPickle, UndecodableMessage
 from limelight.inspection import queue_view
 from limelight.lifecycle import NEXT, State
+from limelight.storage.links import Links
 
 CHANGES: dict[str, Callable[[RedisQueue, str], object]] = {
     "cancel": lambda queue, task_id: queue.cancel(task_id),
@@ -244,15 +245,15 @@ def test_cancel_takes_each_id_once_and_leaves_no_trace_in_redis(queue: RedisQueu
 
 # -- Pause -------------------------------------------------------------------------------------------------
 def test_a_pause_is_known_to_everyone_and_ends_with_resume(queue: RedisQueue) -> None:
-    client = queue.storage.address.client()
+    links = Links(queue.storage.address)
     assert queue.paused is None
     assert queue.pause()
     assert not queue.pause()
     assert queue.paused == pytest.approx(time.time(), abs=5)
-    assert queue_view(client, "work").paused == queue.paused
+    assert queue_view(links, "work").paused == queue.paused
     assert queue.resume()
     assert not queue.resume()
-    assert queue.paused is queue_view(client, "work").paused is None
+    assert queue.paused is queue_view(links, "work").paused is None
 
 
 def test_resume_wakes_those_who_wait_for_work(queue: RedisQueue) -> None:
@@ -269,7 +270,7 @@ def test_nothing_begins_while_a_queue_is_paused_and_everything_runs_afterwards(q
     queue.pause()
     with consuming(queue):
         handles = [task() for _ in range(5)]
-        wait_until(lambda: queue_view(queue.storage.address.client(), "work").consumers)
+        wait_until(lambda: queue_view(Links(queue.storage.address), "work").consumers)
         with pytest.raises(AssertionError):
             wait_until(lambda: told(queue, status="started"), 1)
         queue.resume()

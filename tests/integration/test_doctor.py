@@ -23,8 +23,10 @@ from limelight.cli.doctor.reading import lacking_rights
 from limelight.cli.doctor.rights import COMMANDS, Role
 from limelight.cli.doctor.strays import strays
 from limelight.inspection import queue_view, server_view
+from limelight.storage.address import Address
 from limelight.storage.base import ReserveRequest
-from limelight.storage.link import Address, Link
+from limelight.storage.link import Link
+from limelight.storage.links import Links
 from limelight_exporter.queue_fold import QueueFold
 
 
@@ -40,7 +42,7 @@ def examined(url: str, queue: str = "mail", *, repair: bool = False) -> dict[str
 
 
 def server(url: str) -> dict[str, Finding]:
-    return {finding.check: finding for finding in Examination(Address(url, {}), cap=500_000).server()}
+    return {finding.check: finding for finding in Examination(Address(url, {}), cap=500_000).servers()}
 
 
 def doctor(url: str, *args: str) -> tuple[int, dict[str, Any], str]:
@@ -165,7 +167,6 @@ def all_rules(queue: RedisQueue, *roles: Role) -> list[str]:
         *keys,
         *(f"+{command}" for command in sorted(commands)),
         "+time",
-        "+eval",
         "+evalsha",
         "+script|load",
     ]
@@ -208,12 +209,22 @@ def test_a_producer_alone_is_worth_a_look_and_no_problem(queue: RedisQueue) -> N
 def test_what_is_tried_for_a_producer_is_all_that_it_needs(queue: RedisQueue) -> None:
     mine = RedisQueue("mail", url=login(queue, *all_rules(queue, Role.PRODUCER)))
     ok = mine.task(name="ok")(lambda: 1)
-    handle = ok()
+    ok()
     ok.schedule(delay=60)
+    assert statuses(queue) == ["enqueued", "enqueued"]
+
+
+@pytest.mark.usefixtures("no_users")
+def test_what_is_tried_for_a_caller_is_all_that_it_needs(queue: RedisQueue) -> None:
+    mine = RedisQueue("mail", url=login(queue, *all_rules(queue, Role.CALLER)))
+    handle = mine.task(name="ok")(lambda: 1)()
     assert handle.get() is None
     assert handle.revoke()
     assert handle.is_revoked()
     assert handle.restore()
+    queue.task(name="ok")(lambda: 1)
+    with consuming(queue):
+        assert handle.get(blocking=True, timeout=10) == 1
 
 
 @pytest.mark.usefixtures("no_users")
@@ -236,17 +247,27 @@ def test_what_is_tried_for_a_consumer_is_all_that_it_needs(queue: RedisQueue) ->
 @pytest.mark.usefixtures("no_users")
 def test_what_is_tried_for_an_exporter_is_all_that_it_needs(queue: RedisQueue) -> None:
     queue.task(name="ok")(lambda: 1)()
-    url = login(queue, *all_rules(queue, Role.EXPORTER), "+exec")
-    client = redis.Redis.from_url(url, protocol=2)
-    assert server_view(client).now > 0
-    assert queue_view(client, "mail").ready == 1
-    fold = QueueFold(client, "mail", "default")
+    url = login(queue, *all_rules(queue, Role.EXPORTER))
+    links = Links(Address(url, {}))
+    assert server_view(links).now > 0
+    assert queue_view(links, "mail").ready == 1
+    fold = QueueFold(links, "mail", "default")
     fold.load()
     fold.step()
     assert fold.save()
-    again = QueueFold(client, "mail", "default")
+    again = QueueFold(links, "mail", "default")
     again.load()
     assert again.position.seq == 1
+
+
+@pytest.mark.usefixtures("no_users")
+def test_who_may_not_discard_what_is_tried_does_nothing_with_it_either(queue: RedisQueue) -> None:
+    queue.task(name="ok")(lambda: 1)()
+    before = contents(queue.storage.address.client())
+    link = Link(Address(login(queue, "~*", "+@all", "-discard"), {}))
+    assert lacking_rights(link, "mail", 0) == dict.fromkeys(Role, ())
+    assert link.transaction(("HLEN", queue.keys["tasks"])) == [1]
+    assert contents(queue.storage.address.client()) == before
 
 
 def test_trying_rights_does_nothing_of_what_it_tries(queue: RedisQueue) -> None:
@@ -316,7 +337,7 @@ def test_a_worker_that_is_alive_keeps_the_task_whose_lease_was_mended(
         assert examined(any_redis_url, repair=True)["repair"].found == "1 task put back into running"
         deadline = client.zscore(queue.keys["running"], handle.id)
         assert deadline is not None
-        assert deadline / 1e6 > server_view(client).now, "nobody had the time to renew"
+        assert deadline / 1e6 > server_view(Links(queue.storage.address)).now, "nobody had the time to renew"
         time.sleep(2.5)  # more than two leases: whoever does not renew is lost by now
         going.set()
         assert handle.get(blocking=True, timeout=10) == 5
@@ -427,7 +448,7 @@ def test_strays_are_found_while_tasks_run_and_nothing_else_is(queue: RedisQueue)
 def test_a_cursor_that_stands_still_is_stale(queue: RedisQueue, any_redis_url: str) -> None:
     queue.task(name="ok")(lambda: 1)()
     client, keys = queue.storage.address.client(), queue.keys
-    fold = QueueFold(client, "mail", "default")
+    fold = QueueFold(Links(queue.storage.address), "mail", "default")
     fold.load()
     fold.step()
     assert fold.save()

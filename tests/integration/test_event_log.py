@@ -17,7 +17,7 @@ from stream_writer import StreamWriter, event
 from limelight.errors import RedisRefused, RedisUnavailable
 from limelight.event_log import Entry, EventLog, Item, Missed, Outage, Recovered, Unreadable, WentBack
 from limelight.keys import REGISTRY
-from limelight.storage.link import Address
+from limelight.storage.address import Address
 
 
 class Following:

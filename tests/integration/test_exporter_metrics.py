@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 from exporters import OPENMETRICS, ExporterProcess, Scraped, get
 from servers import wait_until
 from stream_writer import StreamWriter
 
+from limelight.storage.address import Address
+from limelight.storage.links import Links
 from limelight_exporter.config import Settings
 from limelight_exporter.exporter import Exporter
 from limelight_exporter.queue_fold import QueueFold
@@ -180,8 +181,8 @@ def test_a_paused_replica_takes_its_mates_snapshot_and_invents_no_loss(
     monkeypatch.setattr("limelight_exporter.queue_fold.SAVE_SECONDS", 0.05)
     writer = StreamWriter(redis_url)
     writer.finish_tasks(5)
-    client = redis.Redis.from_url(redis_url)
-    paused, mate = QueueFold(client, "mail", "default"), QueueFold(client, "mail", "default")
+    links = Links(Address(redis_url, {}))
+    paused, mate = QueueFold(links, "mail", "default"), QueueFold(links, "mail", "default")
     for fold in (paused, mate):
         fold.load()
         fold.step()
@@ -195,13 +196,13 @@ def test_a_paused_replica_takes_its_mates_snapshot_and_invents_no_loss(
     mate.step()
     assert paused.state.save() == mate.state.save()
     assert dict(paused.state.save().counters["limelight_exporter_events_lost_total"])[()] == 0
-    assert not QueueFold(client, "mail", "default").save(), "nothing was loaded, so there is nothing to save"
+    assert not QueueFold(links, "mail", "default").save(), "nothing was loaded, so there is nothing to save"
 
 
 def test_an_exporter_that_is_behind_never_overwrites_a_later_snapshot(redis_url: str) -> None:
-    writer, client = StreamWriter(redis_url), redis.Redis.from_url(redis_url)
+    writer, links = StreamWriter(redis_url), Links(Address(redis_url, {}))
     writer.finish_tasks(5)
-    behind, ahead = QueueFold(client, "mail", "default"), QueueFold(client, "mail", "default")
+    behind, ahead = QueueFold(links, "mail", "default"), QueueFold(links, "mail", "default")
     for fold in (behind, ahead):
         fold.load()
         fold.step()
@@ -209,7 +210,7 @@ def test_an_exporter_that_is_behind_never_overwrites_a_later_snapshot(redis_url:
     ahead.step()
     assert ahead.save()
     assert not behind.save()
-    fresh = QueueFold(client, "mail", "default")
+    fresh = QueueFold(links, "mail", "default")
     fresh.load()
     assert fresh.state.save() == ahead.state.save()
 
@@ -280,9 +281,9 @@ def test_a_scrape_is_answered_with_redis_down_from_the_start(tmp_path: Path) -> 
         assert scraped.value("limelight_exporter_ready") == 0
         status, body, _ = get(f"{running.url}/-/ready")
         assert status == 503
-        assert b"cannot be reached" in body
+        assert b"cannot reach Redis" in body
         assert running.terminate() == 0
-    assert running.log.read_text().count("cannot be reached") == 1
+    assert running.log.read_text().count("cannot reach Redis") == 1
 
 
 def test_redis_away_in_the_middle_hides_the_queue_and_loses_nothing(
@@ -456,7 +457,7 @@ def test_scrapes_at_once_all_succeed(redis_url: str) -> None:
 def test_a_flood_does_not_hold_readiness_off_for_ever(redis_url: str) -> None:
     writer = StreamWriter(redis_url)
     writer.finish_tasks(400)
-    fold = QueueFold(writer.client, "mail", "default")
+    fold = QueueFold(Links(Address(redis_url, {})), "mail", "default")
     fold.load()
     writer.finish_tasks(1_000)
     assert fold.step()

@@ -20,6 +20,7 @@ from limelight import (
     group,
 )
 from limelight.inspection import queue_view
+from limelight.storage.links import Links
 from limelight.task import Task
 
 
@@ -345,4 +346,4 @@ def test_a_call_made_by_hand_runs_too(queue: RedisQueue) -> None:
 
 
 def _view(queue: RedisQueue) -> Any:
-    return queue_view(queue.storage.address.client(), queue.name)
+    return queue_view(Links(queue.storage.address), queue.name)

@@ -12,6 +12,7 @@ from servers import wait_until
 from limelight import ConfigurationError, MemoryQueue, TaskException, chord
 from limelight.inspection import queue_view
 from limelight.memory import MemoryStore
+from limelight.storage.links import Links
 
 
 def test_two_queues_share_nothing_unless_they_share_a_store() -> None:
@@ -109,7 +110,7 @@ def test_moving_the_clock_makes_ready_what_is_due_then() -> None:
     assert statuses(queue, id=hour.id) == ["enqueued", "scheduled", "started", "finished"]
     queue.advance(3_600)
     assert not queue.result_handle(hour.id).is_ready()
-    view = queue_view(queue.storage.address.client(), queue.name)
+    view = queue_view(Links(queue.storage.address), queue.name)
     assert (view.scheduled, view.ready, view.mismatch) == (1, 0, 0)
 
 

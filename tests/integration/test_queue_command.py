@@ -20,6 +20,7 @@ from limelight import RedisQueue, SignedPickle
 from limelight.emitter import fragment
 from limelight.inspection import queue_view
 from limelight.lifecycle import State
+from limelight.storage.links import Links
 
 HOSTILE = "\x1b[2J\x9b31m [red]x[/red] \u202egnp.exe \x07"
 Command = Callable[..., Done]
@@ -569,4 +570,4 @@ def test_an_administered_queue_keeps_as_many_events_as_its_application_wants(
     task_in(silent, State.READY)
     assert run("flush", "silent", "--yes").out == "1 task of silent is canceled.\n"
     assert not told(silent)
-    assert queue_view(silent.storage.address.client(), "silent").seq == 0
+    assert queue_view(Links(silent.storage.address), "silent").seq == 0

@@ -11,6 +11,7 @@ from starters import OwnRedis
 from limelight import ConfigurationError, RedisQueue
 from limelight.consumer import Consumer
 from limelight.inspection import queue_view
+from limelight.storage.links import Links
 
 
 @pytest.fixture
@@ -57,19 +58,19 @@ def test_batches_of_two_queues_are_settled_each_where_they_belong(
 
 
 def test_a_consumer_is_told_and_seen_on_each_of_its_queues(mail: RedisQueue, reports: RedisQueue) -> None:
-    client = mail.storage.address.client()
+    links = Links(mail.storage.address)
     mail.task(name="send")(lambda: 1)
     reports.task(name="print")(lambda: 1)
     with consuming([mail, reports], workers=3) as consumer:
         for queue in (mail, reports):
-            wait_until(lambda queue=queue: queue_view(client, queue.name).consumers)
-            (seen,) = queue_view(client, queue.name).consumers
+            wait_until(lambda queue=queue: queue_view(links, queue.name).consumers)
+            (seen,) = queue_view(links, queue.name).consumers
             assert (seen.id, seen.workers) == (consumer.id, 3)
     for queue, name in ((mail, "send"), (reports, "print")):
         (started,) = told(queue, status="consumer-started")
         assert (started["consumer"], started["tasks"], started["workers"]) == (consumer.id, [name], 3)
         assert statuses(queue)[-1] == "consumer-stopped"
-        assert not queue_view(client, queue.name).consumers
+        assert not queue_view(links, queue.name).consumers
 
 
 def test_a_task_on_any_queue_wakes_an_idle_worker_at_once(mail: RedisQueue, reports: RedisQueue) -> None:

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import redis
+
 from limelight import RedisQueue, TaskWrapper
 from limelight.consumer import Consumer
 
@@ -21,9 +23,14 @@ def consuming(queue: RedisQueue | Sequence[RedisQueue], **options: Any) -> Itera
         consumer.stop()
 
 
+def client_of(queue: RedisQueue) -> redis.Redis:
+    """A client of the server that has the queue."""
+    return queue.storage.address.client(queue.keys["meta"])
+
+
 def told(queue: RedisQueue, **wanted: Any) -> list[dict[str, Any]]:
     """The events on the queue's stream, in order; only those with the wanted keys."""
-    entries = queue.storage.address.client().xrange(queue.keys["events"])
+    entries = client_of(queue).xrange(queue.keys["events"])
     events = [json.loads(fields[b"e"]) for _, fields in entries]
     return [event for event in events if all(event.get(key) == value for key, value in wanted.items())]
 
@@ -40,7 +47,7 @@ def has_ended(queue: RedisQueue, task_id: str) -> bool:
 
 def is_accounted_for(queue: RedisQueue) -> None:
     """Assert the conservation laws that must hold at every moment (reliability: I2, I3, I4, I5, I7, I8)."""
-    client, keys = queue.storage.address.client(), queue.keys
+    client, keys = client_of(queue), queue.keys
     indexes = {
         name: {member.decode() for member in client.zrange(keys[name], 0, -1)}
         for name in ("delayed", "scheduled", "ready", "reserved", "running", "dead")

@@ -5,10 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-import redis
 
 from limelight.errors import LimelightError
 from limelight.events import Event, decode
@@ -21,7 +20,7 @@ from .account import Key
 from .watch import Frame, Watch
 
 LOOK_SECONDS: Final = 0.5
-_BLOCK_MS: Final = 100
+_BLOCK_MS: Final = 50
 _BATCH: Final = 500
 _PAUSE_SECONDS: Final = 0.5
 
@@ -38,10 +37,9 @@ class Reader:
     """
 
     def __init__(self, settings: Settings, queues: Collection[str]) -> None:
-        self._client = connect(settings)
-        self._address = settings.redis_address
-        views = [queue_view(self._client, queue) for queue in queues]
-        now = server_view(self._client).now
+        self._links = connect(settings)
+        views = [queue_view(self._links, queue) for queue in queues]
+        now = server_view(self._links).now
         self._ids = {QueueKeys(view.name)["events"]: view.last_event_id for view in views}
         self._ahead = now - time.time()
         self._watch = Watch({view.name: view.seq for view in views}, now)
@@ -71,7 +69,7 @@ class Reader:
         self._ending.set()
         if self._thread.is_alive():
             self._thread.join()
-        self._client.close()
+        self._links.close()
 
     def frame(self, tasks: int, note: str = "") -> Frame:
         """What to show now; see `Watch.frame`."""
@@ -105,23 +103,23 @@ class Reader:
             try:
                 told = self._read()
                 self._look()
-            except (LimelightError, redis.RedisError, OSError) as error:
-                self._fail(explain(error.__cause__ or error, self._address))
+            except LimelightError as error:
+                self._fail(explain(error))
                 continue
             if self._ending.is_set() and not told and self._is_complete():
                 return
 
     def _read(self) -> int:
         """Take in what is new, or wait a little for it; returns how many events there were."""
-        words = ["XREAD", "COUNT", _BATCH, "BLOCK", _BLOCK_MS, "STREAMS", *self._ids, *self._ids.values()]
-        streams: Any = self._client.execute_command(*words) or ()
         told = 0
-        for name, entries in streams.items() if isinstance(streams, dict) else streams:
-            with self._lock:
-                for entry_id, fields in entries:
-                    self._tell(fields.get(b"e", b""))
-                    self._ids[name.decode()] = entry_id.decode()
-                    told += 1
+        for name, last in self._ids.items():
+            words = ("XREAD", "COUNT", _BATCH, "BLOCK", _BLOCK_MS, "STREAMS", name, last)
+            for _, entries in self._links.to(name).read(*words) or ():
+                with self._lock:
+                    for entry_id, fields in entries:
+                        self._tell(dict(zip(fields[::2], fields[1::2], strict=True)).get(b"e", b""))
+                        self._ids[name] = entry_id.decode()
+                told += len(entries)
         return told
 
     def _tell(self, raw: bytes) -> None:
@@ -134,8 +132,8 @@ class Reader:
     def _look(self) -> None:
         if time.monotonic() - self._looked_at < LOOK_SECONDS and not self._ending.is_set():
             return
-        now = server_view(self._client).now
-        views = [queue_view(self._client, queue) for queue in self._watch.queues]
+        now = server_view(self._links).now
+        views = [queue_view(self._links, queue) for queue in self._watch.queues]
         with self._lock:
             self._ahead = now - time.time()
             for view in views:

@@ -21,7 +21,7 @@ from rich.console import Console
 from limelight.cli.text import counted
 from limelight.embedded import EmbeddedRedis
 from limelight.errors import ConfigurationError, LimelightError
-from limelight.inspection import queue_view, server_view
+from limelight.inspection import queue_view
 from limelight_exporter import catalog
 from limelight_exporter.config import Settings, settings
 from limelight_exporter.connection import connect
@@ -230,17 +230,17 @@ _OTLP_VARIABLES: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_O
 
 def _refuse_company(checked: Settings) -> None:
     """Two demos on one Redis would count each other's tasks."""
-    client = connect(checked)
+    links = connect(checked)
     try:
-        now = server_view(client).now
         for queue in QUEUES:
-            if any(other.alive(now) for other in queue_view(client, queue).consumers):
+            view = queue_view(links, queue)
+            if any(other.alive(view.now) for other in view.consumers):
                 raise ConfigurationError(
                     f"queue {queue} at {checked.redis_address} has a consumer already: is another demo running "
                     "there? Stop it, or leave --redis-url out to get a Redis of your own"
                 )
     finally:
-        client.close()
+        links.close()
 
 
 def _account_when_ready(exporter: Exporter, stop: StopSignals) -> Account | None:

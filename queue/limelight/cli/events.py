@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 import rich_click as click
 
 from limelight.event_log import Entry, EventLog, Item
-from limelight.storage.link import Address
+from limelight.storage.address import Address
 
 from .event_filter import EventFilter, statuses
 from .event_line import clock

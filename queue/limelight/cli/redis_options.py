@@ -22,7 +22,7 @@ def url_option(command: _Command) -> _Command:
         show_envvar=True,
         default=DEFAULT_URL,
         show_default=True,
-        help="Redis of the queues: redis://, rediss:// or unix://.",
+        help="Redis of the queues: redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://.",
     )(command)
 
 

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from limelight.keys import QueueKeys
 from limelight.lifecycle import State
-from limelight.storage.link import Call, ThreadLinks
+from limelight.storage.link import Call
+from limelight.storage.links import ThreadLinks
 from limelight.storage.packing import micros
 from limelight.storage.stored import Stored, stored
 from limelight.tracecontext import new_span_id, new_trace_id

@@ -1,36 +1,40 @@
-"""One connection to Redis, owned by one thread, on which scripts run. Knows redis-py; nobody else talks to it so.
+"""One connection to Redis, owned by one thread, on which scripts run.
 
 redis-py's own command path repeats what may have been executed already and spends a third more time per call.
 A link never repeats: a command is *not sent* (`RedisUnavailable`), *refused* (`RedisRefused`) or *unknown*
-(`OutcomeUnknown`), and whoever asked knows by the script's guard what may be repeated.
+(`OutcomeUnknown`), and whoever asked knows by the script's guard what may be repeated. What a node of a Cluster
+sends elsewhere was not executed, so a link follows.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
-import re
 import socket
 import ssl
-import threading
+import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import redis
-from redis.backoff import NoBackoff
 from redis.connection import AbstractConnection
-from redis.retry import Retry
 
-from limelight.errors import ConfigurationError, OutcomeUnknown, RedisRefused, RedisUnavailable
+from limelight.errors import OutcomeUnknown, RedisError, RedisRefused, RedisUnavailable
 from limelight.task import Receipt
 
+from .address import Address
+from .answers import is_between_nodes, reason, redirect, refused
 from .scripts import Script
 
-_CONNECT_SECONDS: Final = 3.0
-ANSWER_SECONDS: Final = 10.0
-"""How long a link waits for an answer; no blocking command may block for longer than half of it."""
+_BETWEEN_NODES_SECONDS: Final = 1.0
+"""How long a command waits for keys that a Cluster is moving."""
+_BETWEEN_NODES_POLL_SECONDS: Final = 0.05
+
+Words: TypeAlias = Sequence[str | bytes | int | float]
+"""One command of Redis' protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,84 +43,30 @@ class Call:
 
     script: Script
     keys: Sequence[str | bytes]
-    args: Sequence[str | bytes | int | float]
-
-
-class Address:
-    """How to reach Redis, and how to speak of it without its password.
-
-    Args:
-        url: ``redis://``, ``rediss://`` or ``unix://``.
-        options: Passed to redis-py's connections (``host``, ``password``, ``ssl_ca_certs``, …).
-    """
-
-    def __init__(self, url: str | None, options: Mapping[str, Any]) -> None:
-        chosen = {"socket_timeout": ANSWER_SECONDS, "socket_connect_timeout": _CONNECT_SECONDS, **options}
-        try:
-            pool = redis.ConnectionPool.from_url(url, **chosen) if url else redis.ConnectionPool(**chosen)
-        except (ValueError, TypeError):
-            raise ConfigurationError(
-                f"cannot use the Redis URL {hidden(url or '')!r}. "
-                "It looks like redis://localhost:6379/0, rediss://host:6379 or unix:///path/to/socket; "
-                "in a password, write / as %2F, @ as %40, # as %23, ? as %3F"
-            ) from None
-        # What our scripts rely on goes before anything that the URL asks for.
-        pool.connection_kwargs.update(protocol=2, decode_responses=False, retry=Retry(NoBackoff(), 0))
-        self._pool = pool
-        self.db = int(pool.connection_kwargs.get("db") or 0)
-        self.shown = _shown(pool.connection_kwargs)
-        self._check_options()
-
-    def _check_options(self) -> None:
-        try:
-            self.connection()
-        except TypeError as error:
-            word = str(error).rpartition(" ")[2]
-            raise ConfigurationError(
-                f"RedisQueue and redis-py's connections take no option {word}. "
-                "If it is one of Huey's: see docs/migrating-from-huey.md"
-            ) from None
-
-    def connection(self) -> AbstractConnection:
-        """A new connection of redis-py, not connected yet, not of any pool."""
-        made: AbstractConnection = self._pool.connection_class(**self._pool.connection_kwargs)
-        return made
-
-    def client(self) -> redis.Redis:
-        """A redis-py client on its own pool, for reads and for pub/sub."""
-        return redis.Redis(connection_pool=self._pool)
-
-    def close(self) -> None:
-        """Close the client's pooled connections."""
-        self._pool.disconnect()
-
-
-def hidden(url: str) -> str:
-    """A URL as it may be shown: without its query, its password replaced by ``***``."""
-    scheme, separator, rest = url.partition("://")
-    credentials, at, place = rest.rpartition("@")
-    name = credentials.partition(":")[0]
-    return f"{scheme}{separator}{f'{name}:***@' if at else ''}{place.partition('?')[0]}"
-
-
-def _shown(options: Mapping[str, Any]) -> str:
-    if path := options.get("path"):
-        return f"unix://{path}"
-    if "store" in options:
-        return "memory"
-    return f"{options.get('host', 'localhost')}:{options.get('port', 6379)}/{options.get('db') or 0}"
+    args: Words
 
 
 class Link:
-    """A pinned connection. Not for two threads at once; opens itself when first used, and again after a fault."""
+    """A pinned connection. Not for two threads at once; opens itself when first used, and again after a fault.
 
-    def __init__(self, address: Address) -> None:
+    Args:
+        address: Where Redis is.
+        key: On a Cluster, the key whose node it is for; whatever it sends must be about keys of that slot.
+    """
+
+    def __init__(self, address: Address, key: str = "") -> None:
         self.pid = os.getpid()
         self._address = address
+        self._key = key
         self._connection: AbstractConnection | None = None
         self._interrupted = False
         self._loaded: set[bytes] = set()
         self._lanes: dict[str, Receipt] = {}
+
+    @property
+    def server(self) -> str:
+        """Which server it talks to, as it may be shown."""
+        return self._address.shown_of(self._connection)
 
     def receipt(self, kind: str) -> Receipt:
         """The next number of this link's lane for one kind of script."""
@@ -145,10 +95,10 @@ class Link:
         connection = self._ready([call.script for call in calls])
         replies = self._exchange(connection, [_evalsha(call) for call in calls])
         for at, reply in enumerate(replies):
-            if isinstance(reply, redis.exceptions.NoScriptError):  # SCRIPT FLUSH; it was not executed
-                self._loaded.clear()
-                replies[at] = self._exchange(self._ready([calls[at].script]), [_evalsha(calls[at])])[0]
-        return [self._answer(reply) for reply in replies]
+            if isinstance(reply, Exception):
+                call = calls[at]
+                replies[at] = self._again(reply, functools.partial(self._once, call), aside=_eval(call))
+        return replies
 
     def idempotent(self, call: Call) -> Any:
         """Run a script that may be run again: repeated once if the answer is lost. Raises as `call`."""
@@ -162,19 +112,29 @@ class Link:
         (answer,) = self.read_all(words)
         return answer
 
-    def read_all(self, *commands: Sequence[str | bytes | int | float]) -> list[Any]:
+    def read_all(self, *commands: Words) -> list[Any]:
         """Run plain commands in one trip, as `read` does one."""
         try:
             return self._commands(commands)
         except OutcomeUnknown:
             return self._commands(commands)
 
+    def transaction(self, *commands: Words) -> list[Any]:
+        """Run plain commands as `read_all` does, with nobody else's in between: their answers fit together."""
+        send = functools.partial(self._transacted, commands)
+        try:
+            answers = self._again(send(), send)
+        except OutcomeUnknown:
+            answers = self._again(send(), send)
+        return _none_refused(answers if isinstance(answers, list) else [answers])
+
     def command(self, *words: str | bytes | int | float) -> Any:
         """Run one plain command. Raises as `call`."""
-        (answer,) = self._commands([words])
+        send = functools.partial(self._plain, words)
+        (answer,) = _none_refused([self._again(send(), send)])
         return answer
 
-    def rehearse(self, commands: Sequence[Sequence[str | bytes | int | float]]) -> list[str] | None:
+    def rehearse(self, commands: Sequence[Words]) -> list[str] | None:
         """What Redis would refuse, and why; nothing of it is done.
 
         Redis checks rights when a command is queued in a transaction; this one is discarded.
@@ -183,11 +143,12 @@ class Link:
             Per command Redis' refusal, "" where it would take it; None if we may not begin a transaction. Raises as
             `call`.
         """
-        connection = self._ready([])
-        (begun,) = self._exchange(connection, [("MULTI",)])
+        (begun,) = self._exchange(self._ready([]), [("MULTI",)])
         if isinstance(begun, Exception):  # without it everything would be done
             return None
-        *answers, _ = self._exchange(connection, [*commands, ("DISCARD",)])
+        *answers, discarded = self._exchange(self._ready([]), [*commands, ("DISCARD",)])
+        if isinstance(discarded, Exception):  # we may not; without a connection there is nothing to carry out
+            self.close()
         return [str(answer) if isinstance(answer, Exception) else "" for answer in answers]
 
     def wire(self) -> tuple[str, bool]:
@@ -196,12 +157,13 @@ class Link:
         name = sock.getpeername() if sock is not None else ""
         return "" if isinstance(name, str) else str(name[0]), isinstance(sock, ssl.SSLSocket)
 
-    def _commands(self, commands: Sequence[Sequence[str | bytes | int | float]]) -> list[Any]:
-        answers = [self._answer(reply) for reply in self._exchange(self._ready([]), commands)]
-        for answer in answers:
-            if isinstance(answer, Exception):
-                raise answer
-        return answers
+    def _commands(self, commands: Sequence[Words]) -> list[Any]:
+        replies = self._exchange(self._ready([]), commands)
+        for at, reply in enumerate(replies):
+            if isinstance(reply, Exception):
+                words = commands[at]
+                replies[at] = self._again(reply, functools.partial(self._plain, words), aside=words)
+        return _none_refused(replies)
 
     def interrupt(self) -> None:
         """From another thread: end a blocking command; its thread gets OutcomeUnknown."""
@@ -224,7 +186,66 @@ class Link:
         self._connection = None
         self._loaded.clear()
 
+    # -- Sending ----------------------------------------------------------------------------------------
+    def _once(self, call: Call) -> Any:
+        return self._exchange(self._ready([call.script]), [_evalsha(call)])[0]
+
+    def _plain(self, words: Words) -> Any:
+        return self._exchange(self._ready([]), [words])[0]
+
+    def _transacted(self, commands: Sequence[Words]) -> Any:
+        """All answers, or the first error."""
+        *queued, answers = self._exchange(self._ready([]), [("MULTI",), *commands, ("EXEC",)])
+        told = (*queued, *(answers if isinstance(answers, list) else [answers]))
+        return next((reply for reply in told if isinstance(reply, Exception)), answers)
+
+    def _again(self, reply: Any, send: Callable[[], Any], aside: Words | None = None) -> Any:
+        """Send once more what was not executed, because its script was unknown or another node has its keys.
+
+        Args:
+            reply: What it was answered with.
+            send: Sends it again, on this link.
+            aside: The same as a plain command, for a node that has the key only for now.
+
+        Returns:
+            Its answer, a RedisRefused or (not executed) a RedisUnavailable. Raises OutcomeUnknown.
+        """
+        deadline = time.monotonic() + _BETWEEN_NODES_SECONDS
+        while isinstance(reply, redis.exceptions.RedisError) and time.monotonic() < deadline:
+            try:
+                if isinstance(reply, redis.exceptions.NoScriptError):  # SCRIPT FLUSH
+                    self._loaded.clear()
+                    reply = send()
+                elif self._address.is_cluster and redirect(reply):
+                    reply = self._elsewhere(reply, send, aside)
+                elif self._address.is_cluster and is_between_nodes(reply):
+                    time.sleep(_BETWEEN_NODES_POLL_SECONDS)
+                    reply = send()
+                else:
+                    break
+            except (RedisUnavailable, RedisRefused) as error:
+                return error
+        return self._mapped(reply) if isinstance(reply, redis.exceptions.RedisError) else reply
+
+    def _elsewhere(self, reply: Exception, send: Callable[[], Any], aside: Words | None) -> Any:
+        """Follow a node of a Cluster that has the key no more."""
+        target, connection = redirect(reply), self._connection
+        if target is None or connection is None:
+            return send()
+        other = self._address.follow(target, connection)
+        if other is None:
+            self.close()
+            return send()
+        try:
+            if aside is not None:
+                return self._exchange(other, [("ASKING",), aside])[1]
+        finally:
+            other.disconnect()
+        time.sleep(_BETWEEN_NODES_POLL_SECONDS)
+        return send()
+
     def _ready(self, scripts: Sequence[Script]) -> AbstractConnection:
+        fresh = self._connection is None
         connection = self._connection or self._open()
         missing = {script.sha: script for script in scripts if script.sha not in self._loaded}
         if missing:
@@ -232,27 +253,20 @@ class Link:
             try:
                 replies = self._exchange(connection, loads)
             except OutcomeUnknown as error:
-                raise RedisUnavailable(str(error)) from error  # nothing but texts were sent
+                if not fresh:  # it broke while nobody used it, and nothing but texts were sent
+                    return self._ready(scripts)
+                raise RedisUnavailable(str(error)) from error
             for reply in replies:
                 if isinstance(reply, redis.exceptions.RedisError):
-                    raise self._answer(reply)
+                    raise self._mapped(reply)
             self._loaded.update(missing)
         return connection
 
     def _open(self) -> AbstractConnection:
-        connection = self._address.connection()
-        try:
-            connection.connect()
-        except redis.exceptions.AuthenticationError as error:
-            raise self._refused(error) from error
-        except (redis.exceptions.RedisError, OSError) as error:
-            raise RedisUnavailable(
-                f"cannot reach Redis at {self._address.shown}: {reason(error)}. Is it running there?"
-            ) from error
-        self._connection = connection
-        return connection
+        self._connection = self._address.open(self._key)
+        return self._connection
 
-    def _exchange(self, connection: AbstractConnection, commands: Sequence[Sequence[Any]]) -> list[Any]:
+    def _exchange(self, connection: AbstractConnection, commands: Sequence[Words]) -> list[Any]:
         """Send commands, read an answer for each; errors that Redis answered with are returned, not raised."""
         try:
             connection.send_packed_command(connection.pack_commands(commands), check_health=False)
@@ -277,100 +291,31 @@ class Link:
         except redis.exceptions.ResponseError as error:
             return error
 
-    def _answer(self, reply: Any) -> Any:
-        if isinstance(reply, redis.exceptions.BusyLoadingError):
+    def _mapped(self, error: redis.exceptions.RedisError) -> RedisError:
+        """An error that Redis answered with, as one of ours; closes a connection that will not do any more."""
+        if isinstance(error, redis.exceptions.BusyLoadingError):
             self.close()
             return RedisUnavailable(
-                f"Redis at {self._address.shown} is loading its data: {reply}. Try again soon."
+                f"Redis at {self._address.shown} is loading its data: {error}. Try again soon."
             )
-        if isinstance(reply, redis.exceptions.RedisError):
-            if isinstance(reply, redis.exceptions.ReadOnlyError | redis.exceptions.AuthenticationError):
-                self.close()  # a replica now, or not logged in: a new connection may fare better
-            return self._refused(reply)
-        return reply
-
-    def _refused(self, error: Exception) -> RedisRefused:
-        text = str(error).rstrip(".")
-        refusal = RedisRefused(f"Redis at {self._address.shown} refused: {text}.{_advice(text)}")
-        refusal.may_pass = isinstance(error, _PASSING) or any(code in text for code in _PASSING_CODES)
-        return refusal
+        if isinstance(error, _GONE) or "UNBLOCKED" in str(error):
+            self.close()  # a replica now, or not logged in: a new connection may fare better
+        return refused(error, self._address.shown)
 
 
-def _evalsha(call: Call) -> tuple[Any, ...]:
+_GONE: Final = (redis.exceptions.ReadOnlyError, redis.exceptions.AuthenticationError)
+
+
+def _evalsha(call: Call) -> Words:
     return ("EVALSHA", call.script.sha, len(call.keys), *call.keys, *call.args)
 
 
-def reason(error: BaseException) -> str:
-    """Why a connection failed, in a few words that hold no secret."""
-    text = str(error) or type(error).__name__
-    plain = re.sub(r"^Error (-?\d+ )?(while )?connecting to \S+\. ", "", text).rstrip(".")
-    return plain[:1].lower() + plain[1:]
+def _eval(call: Call) -> Words:
+    return ("EVAL", call.script.source, len(call.keys), *call.keys, *call.args)
 
 
-def _advice(text: str) -> str:
-    """What to do about an error that Redis answered with."""
-    for code, advice in _ADVICE.items():
-        if code in text:
-            return f" {advice}"
-    return ""
-
-
-_PASSING: Final = (
-    redis.exceptions.AuthenticationError,
-    redis.exceptions.AuthorizationError,
-    redis.exceptions.ClusterDownError,
-    redis.exceptions.OutOfMemoryError,
-    redis.exceptions.ReadOnlyError,
-    redis.exceptions.TryAgainError,
-)
-_PASSING_CODES: Final = (
-    *("BUSY", "CLUSTERDOWN", "MASTERDOWN", "MISCONF", "NOREPLICAS", "READONLY"),
-    *("enough good replicas", "used memory", "unable to persist"),
-)
-_ADVICE: Final = {
-    "NOAUTH": "It wants a password: put it in the URL, redis://:password@host:6379/0.",
-    "Authentication required": "It wants a password: put it in the URL, redis://:password@host:6379/0.",
-    "WRONGPASS": "Name or password are wrong.",
-    "invalid username-password": "Name or password are wrong.",
-    "invalid password": "The password is wrong.",
-    "NOPERM": "The Redis user lacks a right: scripts, keys and channels limelight:*.",
-    "user executing the script": "The Redis user lacks a right: scripts, keys and channels limelight:*.",
-    "used memory": "Redis is full: raise maxmemory, or let consumers catch up.",
-    "WRONGTYPE": "A key of this queue holds something else: is the name used by another application?",
-    "READONLY": "This is a replica: connect to the master.",
-}
-
-
-class ThreadLinks:
-    """One link per thread, and never one that came through a fork."""
-
-    def __init__(self, address: Address) -> None:
-        self._address = address
-        self._local = threading.local()
-        self._free: list[Link] = []
-
-    def get(self) -> Link:
-        """The calling thread's link; a thread that ends leaves it, and its lanes, to the next."""
-        loan: _Loan | None = getattr(self._local, "loan", None)
-        if loan is None or loan.pid != os.getpid():
-            loan = _Loan(self._borrow(), self._free)
-            self._local.loan = loan
-        return loan.link
-
-    def _borrow(self) -> Link:
-        with contextlib.suppress(IndexError):
-            while (link := self._free.pop()).pid != os.getpid():
-                pass  # it came through a fork, and its socket is the parent's
-            return link
-        return Link(self._address)
-
-
-class _Loan:
-    """A thread's hold on a link; given back when the thread is gone."""
-
-    def __init__(self, link: Link, free: list[Link]) -> None:
-        self.link, self.pid, self._free = link, os.getpid(), free
-
-    def __del__(self) -> None:
-        if self.pid == os.getpid():
-            self._free.append(self.link)
+def _none_refused(answers: list[Any]) -> list[Any]:
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return answers

@@ -11,7 +11,8 @@ import redis
 from redis.client import PubSub
 
 from limelight.errors import RedisUnavailable
-from limelight.storage.link import Address, reason
+from limelight.storage.address import Address
+from limelight.storage.answers import reason
 
 __all__ = ["PubSub", "live_events", "subscribed"]
 
@@ -24,7 +25,7 @@ def subscribed(address: Address, channel: str) -> PubSub:
 
     Raises RedisUnavailable if Redis is away or does not confirm in time.
     """
-    pubsub: PubSub = address.client().pubsub()
+    pubsub: PubSub = address.client(channel).pubsub()
     try:
         pubsub.subscribe(channel)
         confirmed = pubsub.get_message(timeout=_CONFIRM_SECONDS)

@@ -23,6 +23,7 @@ from limelight.task import Receipt
 from limelight.tracecontext import new_span_id, new_trace_id
 
 from . import packing
+from .address import Address
 from .administration import Administration
 from .base import (
     Burial,
@@ -36,7 +37,8 @@ from .base import (
     Settlement,
     Watched,
 )
-from .link import Address, Call, Link, ThreadLinks
+from .link import Call, Link
+from .links import ThreadLinks
 from .listening import PubSub, live_events, subscribed
 from .scripts import SCRIPTS
 from .values import Values
@@ -46,6 +48,7 @@ TRACE_AGE_SECONDS: Final = 3_600.0
 """A run that starts later than this after its trace began opens a new trace, with a link."""
 
 _ANNOUNCE_SECONDS: Final = 3_600.0
+_ANNOUNCE_AGAIN_SECONDS: Final = 60.0
 log = logging.getLogger(__name__)
 
 
@@ -62,7 +65,8 @@ class RedisStorage:
         keys: The queue's keys.
         emitter: What its events look like; None tells none.
         speaker: Who we are in events.
-        patience_seconds: How long an enqueue may wait for a Redis that cannot be reached; 0: fail at once.
+        patience_seconds: How long an enqueue may wait for a Redis that cannot be reached, or that refuses for
+            a while (a failover); 0: fail at once.
 
     Attributes:
         administration: What an operator does: look, cancel, pause, dead letters.
@@ -85,7 +89,7 @@ class RedisStorage:
         self._patience = patience_seconds
         self._keys = {name: script.keys(keys) for name, script in SCRIPTS.items()}
         self._head = ("0", keys.queue, self.channel, emitter.max_events if emitter else 0)
-        self._links = ThreadLinks(address)
+        self._links = ThreadLinks(address, keys["meta"])
         self._waiting: set[Link] = set()
         self._wait_lock = threading.Lock()
         self._announced = float("-inf")
@@ -141,6 +145,7 @@ class RedisStorage:
         link = self._links.get()
         deadline = time.monotonic() + self._patience
         unknown: OutcomeUnknown | None = None
+        then = ""
         while True:
             try:
                 self._announce_at_times()
@@ -150,14 +155,14 @@ class RedisStorage:
                 if first:
                     continue
             except RedisRefused as error:
-                if unknown is None:
+                if unknown is None and (not error.may_pass or time.monotonic() >= deadline):
                     raise
-                unknown = OutcomeUnknown(f"{unknown}; then {error}")  # the first try may have arrived
+                then = f"; then {error}"
             except RedisUnavailable:
                 if unknown is None and time.monotonic() >= deadline:
                     raise
             if unknown is not None and time.monotonic() >= deadline:
-                raise unknown
+                raise OutcomeUnknown(f"{unknown}{then}") from unknown  # the first try may have arrived
             time.sleep(0.05)
 
     def _announce_at_times(self) -> None:
@@ -168,12 +173,18 @@ class RedisStorage:
         except RedisRefused as error:
             self._announced = time.monotonic()
             log.warning("queue %s could not be announced to exporters: %s", self.keys.queue, error)
-        except OutcomeUnknown as error:
-            raise RedisUnavailable(str(error)) from error  # the task itself was not sent yet
+        except (OutcomeUnknown, RedisUnavailable) as error:
+            if not self.address.is_cluster:  # there the registry may be down while the queue is up
+                raise RedisUnavailable(str(error)) from error  # the task itself was not sent yet
+            self._announced = time.monotonic() - _ANNOUNCE_SECONDS + _ANNOUNCE_AGAIN_SECONDS
 
     def announce(self) -> None:
         """Tell the registry that this queue exists, so that exporters find it."""
-        self._links.get().read("ZADD", REGISTRY, int(time.time()), self.keys.queue)
+        if self.address.is_cluster:  # where the registry has a node of its own
+            with contextlib.closing(Link(self.address, REGISTRY)) as link:
+                link.read("ZADD", REGISTRY, int(time.time()), self.keys.queue)
+        else:
+            self._links.get().read("ZADD", REGISTRY, int(time.time()), self.keys.queue)
         self._announced = time.monotonic()
 
     def revoke(self, marked: Sequence[str], mark: str) -> int:
@@ -238,14 +249,19 @@ class RedisStorage:
         calls = [self._settle_call(settlements, result_ttl_ms)] if settlements else []
         if request is not None:
             calls.append(self._reserve_call(request, where))
-        replies = self._links.get().pipeline(calls) if calls else []
-        for reply in replies:
-            if isinstance(reply, RedisUnavailable):
-                raise reply
+        replies = self._sent(calls) if calls else []
         reserved = replies.pop() if request is not None else None
         if request is not None and isinstance(reserved, list):
             reserved = packing.reservation(reserved, f"{request.owner}:{request.number}")
         return self._settled(settlements, replies, result_ttl_ms), reserved
+
+    def _sent(self, calls: Sequence[Call]) -> list[Any]:
+        """Answers and refusals; raises where a call was not sent, or not all of them."""
+        replies = self._links.get().pipeline(calls)
+        unsent = [reply for reply in replies if isinstance(reply, RedisUnavailable)]
+        if unsent:
+            raise unsent[0] if len(unsent) == len(replies) else OutcomeUnknown(str(unsent[0]))
+        return replies
 
     def _settled(
         self, settlements: Sequence[Settlement], replies: Sequence[Any], result_ttl_ms: int
@@ -259,9 +275,7 @@ class RedisStorage:
         if len(settlements) == 1:
             return [reply]
         return [
-            self._settled(
-                [one], self._links.get().pipeline([self._settle_call([one], result_ttl_ms)]), result_ttl_ms
-            )[0]
+            self._settled([one], self._sent([self._settle_call([one], result_ttl_ms)]), result_ttl_ms)[0]
             for one in settlements
         ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from limelight.keys import QueueKeys
-from limelight.storage.link import ThreadLinks
+from limelight.storage.links import ThreadLinks
 
 
 class Values:

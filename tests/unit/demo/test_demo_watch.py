@@ -18,7 +18,7 @@ def view(queue: str = "mail", **values: Any) -> QueueView:
     defaults: dict[str, Any] = dict.fromkeys(("ready", "scheduled", "running", "dead", "records", "seq"), 0)
     defaults |= dict.fromkeys(("oldest_ready", "oldest_running", "oldest_due", "last_check"))
     defaults |= {"consumers": (worker,), "periodic": (), "epoch": "1", "last_event_id": "0-0"}
-    return QueueView(name=queue, **{**defaults, **values})
+    return QueueView(name=queue, now=NOW, **{**defaults, **values})
 
 
 def event(seq: int, status: str = "enqueued", at: float = NOW - 1, **keys: Any) -> Event:

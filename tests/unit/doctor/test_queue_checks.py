@@ -36,7 +36,7 @@ def consumer(seen_ago: float = 1.0, workers: int = 4, busy: int = 0, version: st
 
 def view(**changed: Any) -> QueueView:
     known: dict[str, Any] = {
-        "name": "mail", "ready": 0, "scheduled": 0, "running": 0, "dead": 0, "oldest_ready": None,
+        "name": "mail", "now": NOW, "ready": 0, "scheduled": 0, "running": 0, "dead": 0, "oldest_ready": None,
         "oldest_running": None, "oldest_due": None, "last_check": None, "consumers": (consumer(),), "periodic": (),
         "seq": 100, "epoch": "e1", "last_event_id": "0-0",
     }  # fmt: skip
@@ -248,11 +248,11 @@ def judged(**lacking: tuple[str, ...]) -> Finding:
 
 def test_a_user_of_no_role_is_a_problem_and_a_producer_alone_is_worth_a_look() -> None:
     assert judged().status is Status.OK
-    producer = judged(consumer=("+hdel",), exporter=("+xread",))
+    producer = judged(caller=("+get",), consumer=("+hdel",), exporter=("+xread",))
     assert producer.status is Status.WARN
-    assert producer.found == "User app may be a producer, not a consumer or an exporter"
-    assert producer.fix == "if that is not meant: ACL SETUSER app +hdel +xread"
-    nobody = judged(producer=("+zadd",), consumer=("+zadd", "~k"), exporter=("+xread",))
+    assert producer.found == "User app may be a producer, not a caller or a consumer or an exporter"
+    assert producer.fix == "if that is not meant: ACL SETUSER app +get +hdel +xread"
+    nobody = judged(producer=("+zadd",), caller=("+zadd",), consumer=("+zadd", "~k"), exporter=("+xread",))
     assert nobody.status is Status.FAIL
     assert nobody.fix == "ACL SETUSER app +xread +zadd ~k"
 
@@ -271,7 +271,7 @@ def test_every_command_is_tried_with_all_the_words_that_it_needs() -> None:
     for role in Role:
         tried = {need.words[0]: need for need in needs(role, QueueKeys("mail"), 0)}
         for command, thing in COMMANDS[role].items():
-            assert command == "MULTI" or bool(tried[command].touches) == bool(thing), command
+            assert command in {"MULTI", "EXEC"} or bool(tried[command].touches) == bool(thing), command
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from limelight import ConfigurationError, RedisHuey, RedisQueue, crontab
 from limelight.errors import UnknownTask
 from limelight.keys import QueueKeys
-from limelight.storage.link import hidden
+from limelight.storage.address import hidden
 from limelight.storage.packing import number
 from limelight.storage.scripts import SCRIPTS
 from limelight.task import TaskOptions, as_seconds, as_timestamp, checked_id
@@ -190,7 +190,8 @@ def test_an_option_of_the_connection_does_not_hide_the_url_of_the_environment(
 
 def test_what_the_url_asks_for_cannot_break_the_protocol() -> None:
     address = RedisQueue("mail", url="redis://h/0?decode_responses=true&protocol=3").storage.address
-    assert not address.connection().encoder.decode_responses
+    options = address.client().connection_pool.connection_kwargs
+    assert (options["decode_responses"], options["protocol"]) == (False, 2)
 
 
 def test_no_emitter_means_no_events() -> None:

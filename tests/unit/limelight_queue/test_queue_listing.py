@@ -42,7 +42,7 @@ def view(name: str = "mail", **values: Any) -> QueueView:
         "epoch": "e",
         "last_event_id": "0-0",
     }
-    return QueueView(name=name, **{**defaults, **counts, **values})
+    return QueueView(name=name, now=NOW, **{**defaults, **counts, **values})
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ AT_EVERY_STEP = """
 import os, signal, sys, threading
 from limelight.cli.consumer import Signals
 
-signals, left = Signals(), 0
+signals, never, left = Signals(), threading.Event(), 0
 
 def one_step(frame, event, arg):
     global left
@@ -18,10 +18,11 @@ def one_step(frame, event, arg):
     return one_step
 
 for left in range(1, 60):
+    signals.stops = 0
     in_the_end = threading.Timer(0.03, os.kill, (os.getpid(), signal.SIGTERM))
     in_the_end.start()
     sys.settrace(one_step)
-    signals.wait(signals.count + 1)
+    signals.wait(never)
     sys.settrace(None)
     in_the_end.join()
 print("heard all")

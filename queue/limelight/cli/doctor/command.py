@@ -10,7 +10,7 @@ from limelight.cli.redis_options import checked, color_option, url_option
 from limelight.cli.terminal import console, quiet_end
 from limelight.emitter import RedisEventEmitter
 from limelight.errors import OutcomeUnknown, RedisRefused, RedisUnavailable
-from limelight.storage.link import Address
+from limelight.storage.address import Address
 
 from .examination import Examination
 from .finding import Finding, Status
@@ -75,7 +75,7 @@ def doctor(
 def _findings(
     examination: Examination, chosen: Sequence[str], where: str, *, repair: bool
 ) -> Iterator[Finding]:
-    yield from examination.server()
+    yield from examination.servers()
     known = examination.queues()
     queues = checked(chosen, known, where) if known else chosen
     if not queues and not known:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from limelight.cli.text import counted
 from limelight.emitter import Speaker, service_of
 from limelight.errors import RedisRefused
 from limelight.event_log import EventLog
 from limelight.inspection import queue_view
-from limelight.keys import QueueKeys
-from limelight.storage.link import Address, Link
+from limelight.keys import REGISTRY, QueueKeys
+from limelight.storage.address import Address
+from limelight.storage.link import Link
+from limelight.storage.links import Links
 
 from .facts import QueueFacts, RightsFacts
 from .finding import Finding, Status
@@ -39,15 +41,29 @@ class Examination:
 
     def __init__(self, address: Address, *, cap: int) -> None:
         self._address = address
-        self._link = Link(address)
+        self._links = Links(address)
         self._cap = cap
         self._user = ""
 
-    def server(self) -> list[Finding]:
-        """What there is to say about the server. Raises RedisRefused where it does not let us in."""
-        facts = server_facts(self._link, self._address.shown)
+    def servers(self) -> Iterator[Finding]:
+        """What there is to say about the server; in a Cluster, about each that has a queue.
+
+        Raises RedisRefused where it does not let us in.
+        """
+        seen: set[str] = set()
+        for link in (self._links.to(REGISTRY), *map(self._to, self.queues())):
+            link.wire()  # opens it: in a Cluster it is known only then which server it is to
+            if link.server not in seen:
+                seen.add(link.server)
+                yield from self._server(link)
+
+    def _server(self, link: Link) -> list[Finding]:
+        facts = server_facts(link)
         self._user = facts.user
         return [check(facts) for check in SERVER_CHECKS]
+
+    def _to(self, queue: str) -> Link:
+        return self._links.to(QueueKeys(queue)["meta"])
 
     def queues(self) -> Sequence[str]:
         """The queues that there are; none where we may not ask."""
@@ -58,7 +74,8 @@ class Examination:
 
     def rights(self, queue: str = "") -> Finding:
         """What we may do with a queue, or with any."""
-        lacking = lacking_rights(self._link, queue or _ANY_QUEUE, self._address.db)
+        name = queue or _ANY_QUEUE
+        lacking = lacking_rights(self._to(name), name, self._address.db)
         return rights(RightsFacts(queue=queue, user=self._user, lacking=lacking))
 
     def queue(self, queue: str, *, repair: bool = False) -> list[Finding]:
@@ -73,7 +90,7 @@ class Examination:
         return [*mended, *(check(facts) for check in checks), *cursors(facts)]
 
     def _facts(self, queue: str) -> QueueFacts:
-        return queue_facts(self._link, queue_view(self._address.client(), queue), cap=self._cap)
+        return queue_facts(self._to(queue), queue_view(self._links, queue), cap=self._cap)
 
     def _repaired(self, queue: str) -> Finding:
         """Put right what is found, until nothing more is."""
@@ -82,7 +99,9 @@ class Examination:
         mended: Counter[str] = Counter()
         while (facts := self._facts(queue)).strays:
             ids = [stray.id for stray in facts.strays or ()]
-            done = mend(self._link, queue, ids, speaker=speaker, channel=channel, tells=facts.view.seq > 0)
+            done = mend(
+                self._to(queue), queue, ids, speaker=speaker, channel=channel, tells=facts.view.seq > 0
+            )
             if not done:
                 break
             mended += done

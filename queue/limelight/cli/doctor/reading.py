@@ -23,8 +23,8 @@ _SMALL: Final = 10_000
 """Up to so many tasks all are looked at; beyond, only where the counts do not fit together."""
 
 
-def server_facts(link: Link, address: str) -> ServerFacts:
-    """Look at the server.
+def server_facts(link: Link) -> ServerFacts:
+    """Look at the server that a link is to.
 
     Raises:
         RedisUnavailable: It cannot be reached.
@@ -37,7 +37,7 @@ def server_facts(link: Link, address: str) -> ServerFacts:
     info = _allowed(link, "INFO") or b""
     settings = {name: _allowed(link, "CONFIG", "GET", name) for name in _SETTINGS}
     return ServerFacts(
-        address=address,
+        address=link.server,
         peer=peer,
         encrypted=encrypted,
         user=(_allowed(link, "ACL", "WHOAMI") or b"").decode("utf-8", "replace"),
@@ -136,8 +136,7 @@ def _sizes(link: Link, keys: QueueKeys) -> dict[str, int]:
     """All at one moment, because a script runs alone."""
     names = (*INDEXES, "ready_since", "running_since", "tasks")
     commands = [("HLEN" if name == "tasks" else "ZCARD", keys[name]) for name in names]
-    *_, sizes = link.read_all(("MULTI",), *commands, ("EXEC",))
-    return dict(zip(names, sizes, strict=True))
+    return dict(zip(names, link.transaction(*commands), strict=True))
 
 
 def _score(reply: Sequence[bytes]) -> float:

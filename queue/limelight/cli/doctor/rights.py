@@ -1,7 +1,8 @@
-"""Which rights in Redis a producer, a consumer and an exporter need. Pure.
+"""Which rights in Redis each role needs, as docs/redis.md grants them. Pure.
 
 The commands are those that a script of the role runs, or that it sends itself; the keys are those that the scripts
-declare. A test gives a user exactly these rights and has it do everything that its role does.
+declare. Tests give users exactly the rights of that page, have them do everything that their roles do, and hold
+the page against these tables.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ class Role(StrEnum):
     """Who works with a queue."""
 
     PRODUCER = "producer"
+    CALLER = "caller"
     CONSUMER = "consumer"
     EXPORTER = "exporter"
 
@@ -51,39 +53,46 @@ class Need:
 
 _WITH_SUBCOMMANDS: Final = frozenset({"SCRIPT"})
 _PRODUCER: Final = {
-    "GET": "result", "HDEL": "revoked", "HEXISTS": "tasks", "HGET": "lanes", "HINCRBY": "meta", "HMGET": "meta",
-    "HSET": "tasks", "LPUSH": "wake", "LTRIM": "wake", "SUBSCRIBE": "channel", "XADD": "events", "ZADD": "ready",
-    "ZSCORE": "dead",
+    "HEXISTS": "tasks", "HGET": "lanes", "HINCRBY": "meta", "HSET": "tasks", "LPUSH": "wake", "LTRIM": "wake",
+    "PUBLISH": "channel", "XADD": "events", "ZADD": "ready",
 }  # fmt: skip
-_CONSUMER: Final = _PRODUCER | {
-    "BLPOP": "wake", "DEL": "wake", "EXISTS": "result", "HGETALL": "consumers", "HLEN": "tasks",
-    "HSETNX": "periodic_runs", "PEXPIRE": "result", "PUBLISH": "channel", "SET": "result", "XTRIM": "events",
-    "ZCARD": "ready", "ZRANGE": "ready", "ZRANGEBYSCORE": "scheduled", "ZREM": "ready", "ZREMRANGEBYSCORE": "ready",
+_CALLER: Final = _PRODUCER | {
+    "GET": "result", "HDEL": "revoked", "HMGET": "groups", "SUBSCRIBE": "ends", "ZSCORE": "dead",
+}  # fmt: skip
+_CONSUMER: Final = _CALLER | {
+    "BLPOP": "wake", "DEL": "value", "EXISTS": "awaited", "GETDEL": "value", "HGETALL": "consumers", "HLEN": "tasks",
+    "HSETNX": "periodic_runs", "HSTRLEN": "tasks", "PEXPIRE": "limit", "SET": "result", "XTRIM": "events",
+    "ZCARD": "ready", "ZCOUNT": "limit", "ZRANGE": "ready", "ZRANGEBYSCORE": "scheduled", "ZREM": "ready",
+    "ZREMRANGEBYSCORE": "limit", "ZREVRANGEBYSCORE": "dead",
 }  # fmt: skip
 _EXPORTER: Final = {
-    "GET": "snap", "HDEL": "cursors", "HGET": "cursors", "HGETALL": "consumers", "HLEN": "tasks", "HMGET": "meta",
-    "HSET": "cursors", "INFO": "", "MULTI": "", "SET": "snap", "XRANGE": "events", "XREVRANGE": "events",
-    "XTRIM": "events", "ZCARD": "ready", "ZRANGE": "ready",
+    "EXEC": "", "GET": "snap", "HDEL": "cursors", "HGET": "cursors", "HGETALL": "consumers", "HLEN": "tasks",
+    "HMGET": "meta", "HSET": "cursors", "INFO": "", "MULTI": "", "RENAME": "snap", "SET": "snap", "XRANGE": "events",
+    "XREVRANGE": "events", "XTRIM": "events", "ZCARD": "ready", "ZRANGE": "ready",
 }  # fmt: skip
 COMMANDS: Final[Mapping[Role, Mapping[str, str]]] = {
     Role.PRODUCER: _PRODUCER,
+    Role.CALLER: _CALLER,
     Role.CONSUMER: _CONSUMER,
     Role.EXPORTER: _EXPORTER,
 }
 """Command → a thing of the queue that the role uses it on."""
 
 _SCRIPTS: Final[Mapping[Role, Sequence[str]]] = {
-    Role.PRODUCER: ("enqueue", "revoke"),
+    Role.PRODUCER: ("enqueue",),
+    Role.CALLER: ("enqueue", "revoke", "await"),
     Role.CONSUMER: tuple(SCRIPTS),
 }
 _EXPORTER_KEYS: Final = ("events", "meta", "cursors")
+_UNTRIED: Final = frozenset({"MULTI", "EXEC"})
+"""Redis is asked between these two."""
 _REST: Final[Mapping[str, tuple[str, ...]]] = {
     "BLPOP": ("1",), "HDEL": ("f",), "HEXISTS": ("f",), "HGET": ("f",), "HINCRBY": ("f", "1"), "HMGET": ("f",),
-    "HSET": ("f", "v"), "HSETNX": ("f", "v"), "LPUSH": ("v",), "LTRIM": ("0", "-1"), "PEXPIRE": ("1",),
-    "PUBLISH": ("",),
-    "SET": ("v",), "XADD": ("*", "e", ""), "XRANGE": ("-", "+"), "XREVRANGE": ("+", "-"), "XTRIM": ("MAXLEN", "0"),
-    "ZADD": ("0", "m"), "ZRANGE": ("0", "0"), "ZRANGEBYSCORE": ("0", "0"), "ZREM": ("m",),
-    "ZREMRANGEBYSCORE": ("1", "0"), "ZSCORE": ("m",),
+    "HSET": ("f", "v"), "HSETNX": ("f", "v"), "HSTRLEN": ("f",), "LPUSH": ("v",), "LTRIM": ("0", "-1"),
+    "PEXPIRE": ("1",), "PUBLISH": ("",), "SET": ("v",), "XADD": ("*", "e", ""), "XRANGE": ("-", "+"),
+    "XREVRANGE": ("+", "-"), "XTRIM": ("MAXLEN", "0"),
+    "ZADD": ("0", "m"), "ZCOUNT": ("0", "0"), "ZRANGE": ("0", "0"), "ZRANGEBYSCORE": ("0", "0"), "ZREM": ("m",),
+    "ZREMRANGEBYSCORE": ("1", "0"), "ZREVRANGEBYSCORE": ("0", "0"), "ZSCORE": ("m",),
 }  # fmt: skip
 """What follows the key to make a command complete."""
 
@@ -91,13 +100,13 @@ _REST: Final[Mapping[str, tuple[str, ...]]] = {
 def needs(role: Role, keys: QueueKeys, db: int) -> Iterator[Need]:
     """All that a role must be allowed to do with one queue, whose live channel is that of database `db`."""
     for command, thing in COMMANDS[role].items():
-        if command == "MULTI":
-            continue  # Redis is asked in one
+        if command in _UNTRIED:
+            continue
         touches = _place(thing, keys, db)
-        yield Need((command, *((touches,) if touches else ()), *_REST.get(command, ())), touches)
+        rest = (touches,) if command == "RENAME" else _REST.get(command, ())
+        yield Need((command, *((touches,) if touches else ()), *rest), touches)
     yield Need(("TIME",))
     yield Need(("SCRIPT", "LOAD", "return 1"))
-    yield Need(("EVAL", "return 1", "0"))
     yield Need(("EVALSHA", "0" * 40, "0"))
     for key in _declared(role, keys):
         yield Need(("EVALSHA", "0" * 40, "1", key), key)
@@ -116,7 +125,10 @@ def _place(thing: str, keys: QueueKeys, db: int) -> str:
     special = {
         "": "",
         "channel": keys.channel(db),
+        "ends": keys.ends("0"),
+        "limit": keys.limit("0"),
         "result": keys.result("0"),
+        "value": keys.value("0"),
         "snap": keys.snapshot("default"),
     }
     return special[thing] if thing in special else keys[thing]

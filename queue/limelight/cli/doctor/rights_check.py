@@ -1,4 +1,4 @@
-"""Whether we may do in Redis what a producer, a consumer or an exporter must. Pure."""
+"""Whether we may do in Redis what a producer, a caller, a consumer or an exporter must. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def rights(facts: RightsFacts) -> Finding:
     able = [role for role in Role if not facts.lacking[role]]
     unable = [role for role in Role if facts.lacking[role]]
     if not unable:
-        return _finding(facts, Status.OK, f"{who} may do all that producers, consumers and exporters do")
+        return _finding(
+            facts, Status.OK, f"{who} may do all that producers, callers, consumers and exporters do"
+        )
     rules = {rule for role in unable for rule in facts.lacking[role]}
     what = "; ".join(f"for {role}: {' '.join(facts.lacking[role])}" for role in unable)
     found = f"{who} may be {_listed(able)}, not {_listed(unable)}" if able else f"{who} can be nothing here"

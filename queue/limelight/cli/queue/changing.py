@@ -10,6 +10,7 @@ from limelight.cli.text import counted, number
 from limelight.errors import TaskNotFound
 from limelight.inspection import queue_view
 from limelight.storage.administration import Cancellation
+from limelight.storage.links import Links
 
 from .opening import checked_task_id, open_queue
 from .options import common, queue_argument, yes_option
@@ -101,7 +102,7 @@ def pause(name: str, url: str, color: bool, as_json: bool) -> None:
     if output.as_json:
         output.record({"queue": name, "paused": since, "changed": changed})
     elif changed:
-        running = queue_view(queue.storage.address.client(), name).running
+        running = queue_view(Links(queue.storage.address), name).running
         rest = f" {counted(running, 'task')} still {'runs' if running == 1 else 'run'}." if running else ""
         output.say(f"{name} is paused: nothing new begins.{rest}")
     else:

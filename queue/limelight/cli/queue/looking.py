@@ -14,14 +14,15 @@ from rich.live import Live
 from limelight.cli.terminal import quiet_end
 from limelight.contents import Arguments, arguments_of, state_of
 from limelight.errors import TaskNotFound
-from limelight.inspection import QueueView, queue_view, server_view
+from limelight.inspection import QueueView, queue_names, queue_view
 from limelight.lifecycle import State
-from limelight.storage.link import Address
+from limelight.storage.address import Address
+from limelight.storage.links import Links
 from limelight.storage.stored import Stored
 from limelight.task_queue import RedisQueue
 
 from . import listing
-from .opening import checked_task_id, known_queues, open_queue
+from .opening import checked_task_id, open_queue
 from .options import common, queue_argument
 from .output import Cell, Column, Output
 from .pages import called_with, queue_page, task_page, task_record
@@ -54,35 +55,34 @@ def list_queues(sort: str, watch: bool, url: str, color: bool, as_json: bool) ->
     DEAD    tasks that failed for good
     STATE   idle, running, busy, late (over a minute), paused, no consumer
     """  # noqa: D301 - \b keeps the lines apart
-    output, address = Output(as_json=as_json, color=color), Address(url, {})
+    output, links = Output(as_json=as_json, color=color), Links(Address(url, {}))
     if watch and not output.live:
         raise click.UsageError("--watch needs a terminal to draw on, and no --json")
-    views, now = _look(address)
+    views = _look(links)
     if as_json:
         for view in listing.ordered(views, sort):
-            output.record(listing.record(view, now))
+            output.record(listing.record(view, view.now))
     elif not views:
         output.say("No queue yet.")
     elif watch:
-        _watch(output, address, sort)
+        _watch(output, links, sort)
     else:
-        output.table(listing.COLUMNS, _rows(output, views, now, sort))
+        output.table(listing.COLUMNS, _rows(output, views, sort))
 
 
-def _look(address: Address) -> tuple[list[QueueView], float]:
-    client = address.client()
-    return [queue_view(client, name) for name in known_queues(address)], server_view(client).now
+def _look(links: Links) -> list[QueueView]:
+    return [queue_view(links, name) for name in queue_names(links)]
 
 
-def _rows(output: Output, views: Sequence[QueueView], now: float, sort: str) -> list[list[Cell]]:
-    return [listing.row(view, now, output.none) for view in listing.ordered(views, sort)]
+def _rows(output: Output, views: Sequence[QueueView], sort: str) -> list[list[Cell]]:
+    return [listing.row(view, view.now, output.none) for view in listing.ordered(views, sort)]
 
 
-def _watch(output: Output, address: Address, sort: str) -> None:
+def _watch(output: Output, links: Links, sort: str) -> None:
     with quiet_end(), Live(console=output.screen, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
-            views, now = _look(address)
-            live.update(Group(*output.lines(listing.COLUMNS, _rows(output, views, now, sort))), refresh=True)
+            rows = _rows(output, _look(links), sort)
+            live.update(Group(*output.lines(listing.COLUMNS, rows)), refresh=True)
             time.sleep(_WATCH_SECONDS)
 
 
@@ -103,7 +103,7 @@ def show(name: str, id_: str | None, url: str, color: bool, as_json: bool) -> No
     now = queue.storage.administration.now_us() / 1e6
     if id_ is None:
         address = queue.storage.address
-        queue_page(output, queue_view(address.client(), name), now, address.shown)
+        queue_page(output, queue_view(Links(address), name), now, address.shown)
         return
     stored = _stored(queue, checked_task_id(id_))
     task_page(output, state_of(stored), _arguments(queue, stored), now)

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from limelight.cli.redis_options import checked
 from limelight.emitter import RedisEventEmitter
-from limelight.errors import ConfigurationError, RedisUnavailable, TaskNotFound
+from limelight.errors import ConfigurationError, TaskNotFound
 from limelight.inspection import queue_names, queue_view
 from limelight.keys import checked_queue_name
-from limelight.storage.link import Address, reason
+from limelight.storage.links import Links
 from limelight.task_queue import RedisQueue
 
 _NEVER_TRIMS: Final = RedisEventEmitter(max_events=10**12)
@@ -25,22 +25,11 @@ def open_queue(name: str, url: str) -> RedisQueue:
     It tells events where its application does. Raises UnknownQueue, with what there is.
     """
     queue = RedisQueue(checked_queue_name(name), url=url, emitter=_NEVER_TRIMS)
-    address = queue.storage.address
-    checked([name], known_queues(address), address.shown)
-    if queue_view(address.client(), name).seq == 0:  # its application wants none, or was never used
+    links = Links(queue.storage.address)
+    checked([name], queue_names(links), links.address.shown)
+    if queue_view(links, name).seq == 0:  # its application wants none, or was never used
         return RedisQueue(name, url=url, events=False)
     return queue
-
-
-def known_queues(address: Address) -> list[str]:
-    """The queues that have announced themselves; raises RedisUnavailable with the address."""
-    try:
-        return queue_names(address.client())
-    except RedisUnavailable as error:
-        why = reason(error.__cause__ or error)
-        raise RedisUnavailable(
-            f"cannot reach Redis at {address.shown}: {why}. Is it running there?"
-        ) from error
 
 
 def full_id(queue: RedisQueue, typed: str) -> str:

@@ -1,0 +1,390 @@
+"""A Redis Cluster of three masters: each queue lives on the node of its slot, wherever that goes."""
+
+import contextlib
+import functools
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from exporters import ExporterProcess
+from kinds import KINDS
+from processes import run_limelight
+from running import client_of, consuming, has_ended, is_accounted_for, statuses, told
+from servers import wait_until
+from topology import Cluster, low_port
+
+from limelight import ConfigurationError, OutcomeUnknown, RedisQueue, RedisRefused, RedisUnavailable, chord
+from limelight.embedded import find_binary
+from limelight.inspection import queue_names, queue_view, server_view
+from limelight.keys import REGISTRY
+from limelight.storage.address import Address
+from limelight.storage.link import Link
+from limelight.storage.links import Links
+
+NAMES = ("alpha", "beta", "delta")
+"""Queues on three different nodes, while the slots are shared evenly."""
+
+
+@pytest.fixture(scope="module")
+def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with Cluster(find_binary(), tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(shared_cluster: Cluster) -> Cluster:
+    """The module's Cluster, empty."""
+    for node in shared_cluster.nodes:
+        node.client.flushall()
+    return shared_cluster
+
+
+def queues(cluster: Cluster, **options: Any) -> list[RedisQueue]:
+    made = [RedisQueue(name, url=cluster.url, **options) for name in NAMES]
+    assert len({cluster.owner(queue.keys["meta"]).port for queue in made}) == 3
+    return made
+
+
+@contextlib.contextmanager
+def enqueuing(enqueue: Callable[[int], Any]) -> Iterator[list[Any]]:
+    """Enqueue without a pause until the block ends; yields what was enqueued so far."""
+    handles: list[Any] = []
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.is_set():
+            handles.append(enqueue(len(handles)))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield handles
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_queues_on_different_nodes_run_and_are_counted_exactly(cluster: Cluster, tmp_path: Path) -> None:
+    with contextlib.ExitStack() as running:
+        handles = {}
+        for number, queue in enumerate(queues(cluster), 1):
+            task = queue.task(name="double")(lambda x: 2 * x)
+            running.enter_context(consuming(queue))
+            handles[queue] = [task.schedule((x,), delay=0.05 * (x % 2)) for x in range(10 * number)]
+        for queue, results in handles.items():
+            assert [handle.get(blocking=True, timeout=10) for handle in results] == [
+                2 * x for x in range(len(results))
+            ]
+            is_accounted_for(queue)
+        exporter = running.enter_context(ExporterProcess(cluster.url, tmp_path / "log").wait_until_ready())
+        scraped = exporter.scrape()
+        for queue, results in handles.items():
+            finished = {"queue": queue.name, "task": "double", "outcome": "success"}
+            assert scraped.value("limelight_tasks_completed_total", **finished) == len(results)
+            assert scraped.value("limelight_exporter_queue_current", queue=queue.name) == 1
+            assert scraped.value("limelight_queue_workers", queue=queue.name, state="idle") == 2
+        assert scraped.value("limelight_redis_up", redis=cluster.url) == 1
+        for node in cluster.nodes:
+            used = scraped.value("limelight_redis_memory_used_bytes", redis=node.place)
+            assert used is not None
+            assert used > 0
+        assert exporter.terminate() == 0
+    for queue in handles:
+        client = client_of(queue)
+        assert client.exists(queue.keys.snapshot("default")), "the state was saved beside its queue"
+
+
+def test_the_registry_is_found_on_a_node_of_its_own(cluster: Cluster) -> None:
+    for queue in queues(cluster):
+        queue.task(name="f")(lambda: 1)()
+    links = Links(Address(cluster.url, {}))
+    assert queue_names(links) == list(NAMES)
+    assert [queue_view(links, name).ready for name in NAMES] == [1, 1, 1]
+    registry = cluster.owner(REGISTRY)
+    assert server_view(links).address == registry.place
+    assert registry.client.zcard(REGISTRY) == 3
+
+
+def test_what_hangs_together_and_waits_for_its_turn_does_so_on_a_cluster(cluster: Cluster) -> None:
+    for queue in queues(cluster):
+        add = queue.task(name="add")(lambda *numbers: sum(numbers))
+        total = queue.task(name="total")(sum)
+        limit = queue.rate_limit("few", 2, per=60, retry=False)
+        guarded = queue.task(name="guarded")(queue.lock_task("one")(limit(lambda: 1)))
+        queue.put("kept", 7)
+        with consuming(queue):
+            pipeline = queue.enqueue(add.s(1, 2).then(add, 3))
+            both = queue.enqueue(chord([add.s(1), add.s(2)], total.s()))
+            with queue.storage.end_of(both.callback.id) as (ended, can_tell):
+                assert can_tell
+                assert ended.wait(10)
+            assert pipeline.get(blocking=True, timeout=10) == [3, 6]
+            assert both.callback.get(blocking=True, timeout=10) == 3
+            assert [guarded().get(blocking=True, timeout=10) for _ in range(2)] == [1, 1]
+            refused = guarded()
+            wait_until(functools.partial(has_ended, queue, refused.id))
+        assert statuses(queue, id=refused.id)[-1] == "rate-limited"
+        assert queue.get("kept") == 7
+        is_accounted_for(queue)
+
+
+def test_the_commands_look_after_queues_on_a_cluster(cluster: Cluster) -> None:
+    def run(*args: str) -> str:
+        done = run_limelight(*args, env={"LIMELIGHT_REDIS_URL": cluster.url})
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    *others, queue = queues(cluster)
+    for other in others:
+        other.task(name="f")(lambda: 1)()
+    fail = queue.task(name="fail")(lambda: 1 // 0)
+    with consuming(queue):
+        dead = [fail().id for _ in range(2)]
+        wait_until(lambda: len(told(queue, status="dead")) == 2)
+    waiting = [fail().id, fail.schedule(delay=60).id]
+    run("queue", "pause", queue.name)
+    assert queue.paused
+    run("queue", "resume", queue.name)
+    run("queue", "dead", "requeue", queue.name, dead[0])
+    run("queue", "dead", "purge", queue.name, dead[1], "--yes")
+    run("queue", "cancel", queue.name, waiting[0], "--yes")
+    client_of(queue).zrem(queue.keys["ready"], dead[0])
+    assert "1 task put back into ready" in run_doctor(cluster, queue.name, "--repair")
+    run("queue", "flush", queue.name, "--yes")
+    assert statuses(queue, id=waiting[1])[-1] == "canceled"
+    is_accounted_for(queue)
+    listed = [json.loads(line) for line in run("queue", "ls", "--sort", "name", "--json").splitlines()]
+    assert [one["queue"] for one in listed] == list(NAMES)
+    events = [json.loads(line) for line in run("events", "replay", "--json").splitlines()]
+    assert {event["queue"] for event in events} == set(NAMES)
+    assert sorted(events, key=lambda event: event["timestamp"]) == events
+    servers = [
+        one for one in map(json.loads, run_doctor(cluster).splitlines()) if one["check"] == "connection"
+    ]
+    assert {server["detail"] for server in servers} == {node.place for node in cluster.nodes}
+
+
+def run_doctor(cluster: Cluster, *args: str) -> str:
+    return run_limelight("doctor", "--json", *args, env={"LIMELIGHT_REDIS_URL": cluster.url}).stdout
+
+
+def test_live_events_are_heard_from_a_cluster(cluster: Cluster) -> None:
+    for queue in queues(cluster):
+        task = queue.task(name="f")(lambda: 1)
+        listener = queue.storage.listener()
+        with consuming(queue):
+            task()
+            message = next(message for message in listener.listen() if b'"finished"' in message["data"])
+        assert b'"queue":"%s"' % queue.name.encode() in message["data"]
+        listener.close()
+
+
+def test_a_slot_that_moves_while_tasks_run_loses_nothing(cluster: Cluster) -> None:
+    queue = RedisQueue("alpha", url=cluster.url, patience=30)
+    task = queue.task(name="double", retries=1)(lambda x: 2 * x)
+    source = cluster.owner(queue.keys["meta"])
+    targets = [node for node in cluster.nodes if node is not source]
+    with consuming(queue, workers=4), enqueuing(task) as handles:
+        for target in [*targets, source]:
+            there = len(handles)
+            wait_until(functools.partial(lambda least: len(handles) > least, there + 50), 20)
+            cluster.migrate(queue.keys["meta"], target, seconds=0.3)
+            assert cluster.owner(queue.keys["meta"]) is target
+        wait_until(functools.partial(lambda least: len(handles) > least, len(handles) + 20), 20)
+    with consuming(queue):
+        for x, handle in enumerate(handles):
+            assert handle.get(blocking=True, timeout=20) == 2 * x
+    is_accounted_for(queue)
+    assert len(told(queue, status="enqueued")) == len(handles)
+    assert not [event for event in told(queue) if event["status"] == "lost"]
+
+
+def test_waiting_workers_follow_a_slot_that_moves(cluster: Cluster) -> None:
+    queue = RedisQueue("beta", url=cluster.url)
+    task = queue.task(name="f")(lambda: 1)
+    source = cluster.owner(queue.keys["meta"])
+    target = next(node for node in cluster.nodes if node is not source)
+    with consuming(queue, workers=2):
+        assert task().get(blocking=True, timeout=10) == 1
+        cluster.migrate(queue.keys["meta"], target)
+        assert task().get(blocking=True, timeout=10) == 1
+        cluster.migrate(queue.keys["meta"], source)
+        assert task().get(blocking=True, timeout=10) == 1
+    is_accounted_for(queue)
+
+
+def test_a_key_that_is_half_way_is_read_where_it_is(cluster: Cluster) -> None:
+    key = "limelight:{gone-ahead}:meta"
+    source, slot = cluster.owner(key), Address(cluster.url, {}).slot(key)
+    target = next(node for node in cluster.nodes if node is not source)
+    link = Link(Address(cluster.url, {}), key)
+    link.command("HSET", key, "seq", 7)
+    target.client.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", cluster.id_of(source))
+    source.client.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", cluster.id_of(target))
+    source.client.execute_command("MIGRATE", "127.0.0.1", target.port, key, 0, 5_000)
+    assert link.read("HGET", key, "seq") == b"7"
+    assert link.read_all(("HGET", key, "seq"), ("HLEN", key)) == [b"7", 1]
+    for node in (target, source):
+        node.client.execute_command("CLUSTER SETSLOT", slot, "NODE", cluster.id_of(target))
+    assert link.read("HGET", key, "seq") == b"7"
+    assert link.transaction(("HGET", key, "seq")) == [b"7"]
+    cluster.migrate(key, source)
+
+
+def test_keys_that_stay_half_way_are_an_error_that_may_pass(cluster: Cluster) -> None:
+    queue = RedisQueue("delta", url=cluster.url)
+    task = queue.task(name="f")(lambda: 1)
+    task()
+    source, slot = cluster.owner(queue.keys["meta"]), queue.storage.address.slot(queue.keys["meta"])
+    target = next(node for node in cluster.nodes if node is not source)
+    target.client.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", cluster.id_of(source))
+    source.client.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", cluster.id_of(target))
+    try:
+        with pytest.raises(RedisRefused, match=r"TRYAGAIN|rehashing") as refused:
+            task()
+        assert refused.value.may_pass
+        patient = RedisQueue("delta", url=cluster.url, patience=20).task(name="f")(lambda: 2)
+        with ThreadPoolExecutor() as pool:
+            later = pool.submit(patient)
+            with pytest.raises(TimeoutError):
+                later.result(1.2)
+            for node in (source, target):
+                node.client.execute_command("CLUSTER SETSLOT", slot, "STABLE")
+            assert later.result(10)
+    finally:
+        for node in (source, target):
+            node.client.execute_command("CLUSTER SETSLOT", slot, "STABLE")
+    assert len(told(queue, status="enqueued")) == 2
+
+
+@pytest.mark.slow
+def test_a_master_that_dies_is_an_error_and_its_return_the_end_of_it(tmp_path: Path) -> None:
+    options = ["--appendonly", "yes", "--cluster-require-full-coverage", "no"]
+    with Cluster(find_binary(), tmp_path, options=options) as cluster, contextlib.ExitStack() as running:
+        all_queues = queues(cluster)
+        tasks = {queue.name: queue.task(name="f")(lambda: 1) for queue in all_queues}
+        for queue in all_queues:
+            running.enter_context(consuming(queue, workers=2))
+            tasks[queue.name]().get(blocking=True, timeout=10)
+        exporter = running.enter_context(ExporterProcess(cluster.url, tmp_path / "log").wait_until_ready())
+        victim = next(q for q in all_queues if cluster.owner(q.keys["meta"]) is not cluster.owner(REGISTRY))
+        node = cluster.owner(victim.keys["meta"])
+        node.kill()
+        with pytest.raises((RedisUnavailable, OutcomeUnknown, RedisRefused), match=str(node.port)):
+            tasks[victim.name]()
+        others = [queue for queue in all_queues if queue is not victim]
+        for queue in others:
+            assert tasks[queue.name]().get(blocking=True, timeout=10) == 1
+        scraped = exporter.scrape()
+        for queue in others:
+            assert scraped.value("limelight_exporter_queue_current", queue=queue.name) == 1
+        assert scraped.value("limelight_exporter_queue_current", queue=victim.name) == 0
+        node.start()
+        wait_until(lambda: cluster.is_ok(node), 20)
+        handle = enqueued_at_last(tasks[victim.name])
+        assert handle.get(blocking=True, timeout=20) == 1
+        wait_until(lambda: has_ended(victim, handle.id))
+        is_accounted_for(victim)
+
+
+def enqueued_at_last(task: Callable[[], Any], seconds: float = 20) -> Any:
+    """Enqueue, as soon as Redis takes it."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return task()
+        except (RedisUnavailable, OutcomeUnknown, RedisRefused):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_a_replica_takes_over_and_everybody_follows(tmp_path: Path) -> None:
+    with Cluster(find_binary(), tmp_path, replicas=1) as cluster:
+        queue = RedisQueue("alpha", url=cluster.url, patience=30)
+        task = queue.task(name="double")(lambda x: 2 * x)
+        master = cluster.owner(queue.keys["meta"])
+        with consuming(queue, workers=4):
+            before = [task(x) for x in range(20)]
+            assert [handle.get(blocking=True, timeout=10) for handle in before] == [2 * x for x in range(20)]
+            assert client_of(queue).execute_command("WAIT", 1, 5_000) == 1
+            master.kill()
+            after = [task(x) for x in range(20)]
+            assert [handle.get(blocking=True, timeout=20) for handle in after] == [2 * x for x in range(20)]
+        assert cluster.owner(queue.keys["meta"]) is not master
+        is_accounted_for(queue)
+        assert len(told(queue, status="enqueued")) == 40
+
+
+@pytest.mark.parametrize("kind", ["redis_6.2", "redis_8", "valkey_8", "valkey_9"])
+def test_every_kind_of_redis_clusters(kind: str, tmp_path: Path) -> None:
+    if not KINDS[kind].fits:
+        pytest.skip(f"{kind} cannot be had for this Python and machine")
+    with Cluster(KINDS[kind].binary(), tmp_path) as cluster:
+        queue = RedisQueue("alpha", url=cluster.url, patience=20)
+        task = queue.task(name="double")(lambda x: 2 * x)
+        target = next(node for node in cluster.nodes if node is not cluster.owner(queue.keys["meta"]))
+        with consuming(queue), enqueuing(task) as handles:
+            wait_until(lambda: len(handles) > 20)
+            cluster.migrate(queue.keys["meta"], target, seconds=0.2)
+            wait_until(functools.partial(lambda least: len(handles) > least, len(handles) + 20), 20)
+        with consuming(queue):
+            assert [handle.get(blocking=True, timeout=20) for handle in handles] == [
+                2 * x for x in range(len(handles))
+            ]
+        is_accounted_for(queue)
+
+
+# -- What is set up wrongly ------------------------------------------------------------------------------
+def test_a_database_other_than_0_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="database 0 only, not 3"):
+        RedisQueue("mail", url="redis+cluster://localhost/3")
+    with pytest.raises(ConfigurationError, match="database 0 only, not 3"):
+        RedisQueue("mail", url="redis+cluster://localhost", db=3)
+
+
+def test_a_cluster_that_is_taken_for_one_server_is_named(cluster: Cluster) -> None:
+    elsewhere = next(node for node in cluster.nodes if node is not cluster.owner("{alpha}"))
+    with pytest.raises(RedisRefused, match=r"use redis\+cluster://"):
+        RedisQueue("alpha", url=f"redis://{elsewhere.place}").task(name="f")(lambda: 1)()
+
+
+def test_one_server_that_is_taken_for_a_cluster_is_named(redis_url: str) -> None:
+    url = redis_url.replace("redis://", "redis+cluster://")
+    with pytest.raises(RedisRefused, match="no Redis Cluster: use redis://"):
+        RedisQueue("mail", url=url).task(name="f")(lambda: 1)()
+
+
+def test_a_cluster_of_which_no_node_answers_names_them_all() -> None:
+    ports = low_port(), low_port()
+    queue = RedisQueue("mail", url=f"redis+cluster://:geheim@127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}")
+    with pytest.raises(RedisUnavailable, match=f"(?s){ports[0]}.*refused.*{ports[1]}.*refused") as raised:
+        queue.task(name="f")(lambda: 1)()
+    assert "geheim" not in str(raised.value)
+
+
+def test_one_seed_that_is_gone_does_no_harm(cluster: Cluster) -> None:
+    queue = RedisQueue("alpha", url=f"redis+cluster://127.0.0.1:{low_port()},{cluster.nodes[2].place}")
+    handle = queue.task(name="f")(lambda: 1)()
+    assert statuses(queue, id=handle.id) == ["enqueued"]
+
+
+def test_every_node_is_told_the_password(cluster: Cluster) -> None:
+    for node in cluster.nodes:
+        node.client.config_set("requirepass", "geheim")
+    try:
+        with pytest.raises(RedisRefused, match="wants a password"):
+            RedisQueue("alpha", url=cluster.url).task(name="f")(lambda: 1)()
+        for name in NAMES:
+            url = cluster.url.replace("://", "://:geheim@")
+            RedisQueue(name, url=url).task(name="f")(lambda: 1)()
+    finally:
+        for node in cluster.nodes:
+            redis.Redis(port=node.port, password="geheim").config_set("requirepass", "")
