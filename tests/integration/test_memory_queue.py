@@ -10,6 +10,7 @@ from running import consuming, is_accounted_for, statuses, told
 from servers import wait_until
 
 from limelight import ConfigurationError, MemoryQueue, TaskException, chord
+from limelight.consumer import Consumer
 from limelight.inspection import queue_view
 from limelight.memory import MemoryStore
 from limelight.storage.links import Links
@@ -149,6 +150,11 @@ def test_a_consumer_works_on_it_and_listeners_hear_it() -> None:
     with consuming(queue, workers=4):
         assert add(1, 2).get(blocking=True, timeout=10) == 3
         wait_until(lambda: seen == ["started", "finished"])
+
+
+def test_processes_are_refused_because_they_could_not_share_it() -> None:
+    with pytest.raises(ConfigurationError, match="'work' is in memory"):
+        Consumer(MemoryQueue("work"), kind="process")
 
 
 def test_many_threads_may_use_it_at_once() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from limelight.errors import ConfigurationError
+from limelight.memory_queue import MemoryQueue
 from limelight.task_queue import RedisQueue
 
 KINDS = ("thread", "process", "async")
@@ -59,6 +60,8 @@ class Plan:
             ),
         }
         for queue in queues:
+            forked_memory = self.kind == "process" and isinstance(queue, MemoryQueue)
+            rules[f"queue {queue.name!r} is in memory, which processes cannot share"] = not forked_memory
             rules[
                 f"queue {queue.name!r} is immediate: its tasks run where they are enqueued"
             ] = not queue.immediate
