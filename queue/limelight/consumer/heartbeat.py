@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -13,12 +14,13 @@ import msgspec
 from limelight.errors import LimelightError
 from limelight.task_queue import RedisQueue
 
-from .holdings import Holdings
+from .holdings import Holdings, Job
 from .reporter import Reporter
 
 log = logging.getLogger("limelight.consumer")
 
 _ANNOUNCE_EVERY: Final = 12
+_SURELY_SETTLED_SECONDS: Final = 1.0
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -60,6 +62,7 @@ class Heartbeat:
         self._stopped = stopped
         self._lease_seconds = lease_seconds
         self._look = look
+        self._missing: dict[Job, float] = {}
 
     def run(self) -> None:
         """Beat until stopped; no fault ends the thread."""
@@ -89,10 +92,18 @@ class Heartbeat:
             consumer=self._consumer,
             heartbeat=f"{self._workers} {note}",
         )
-        for gone in self._holdings.renewed(jobs, owned, sent_at + self._lease_seconds):
-            log.warning(
-                "%s %s is not ours any more: its lease ran out, and what it returns will be refused",
-                gone.handed.name,
-                gone.handed.lease.task_id,
-            )
+        self._note_gone(self._holdings.renewed(jobs, owned, sent_at + self._lease_seconds))
         self._reporter.flush()
+
+    def _note_gone(self, gone: Sequence[Job]) -> None:
+        """Tell once of what is held and not ours; not at once, for it may just be settled and not noted yet."""
+        now = time.monotonic()
+        self._missing = {job: self._missing.get(job, now) for job in gone}
+        for job, since in self._missing.items():
+            if now - since >= _SURELY_SETTLED_SECONDS:
+                self._missing[job] = math.inf
+                log.warning(
+                    "%s %s is not ours any more: its lease ran out, and what it returns will be refused",
+                    job.handed.name,
+                    job.handed.lease.task_id,
+                )

@@ -31,8 +31,10 @@ class Home:
         """Find a queue among the imported modules; raises ConfigurationError if none has it."""
         tasks = tuple(queue.registry)
         modules = tuple(sorted({queue.registry[name].func.__module__ for name in tasks}))
-        for module_name, module in list(sys.modules.items()):
-            for name, value in list(vars(module).items()) if module is not None else []:
+        # A name in __main__ may be there only where it is run, so it is the last to be taken.
+        likely = [name for name in modules if name != "__main__"]
+        for module_name in [*likely, *(name for name in sys.modules if name != "__main__"), "__main__"]:
+            for name, value in list(vars(sys.modules.get(module_name, object)).items()):
                 if value is queue:
                     return cls(module_name, name, modules, tasks)
         raise ConfigurationError(
@@ -44,7 +46,12 @@ class Home:
         """Import it, in the other process; raises ConfigurationError unless all its tasks came along."""
         for module in (self.module, *self.modules):
             importlib.import_module(module)
-        queue: RedisQueue = getattr(sys.modules[self.module], self.name)
+        queue: RedisQueue | None = getattr(sys.modules[self.module], self.name, None)
+        if queue is None:
+            raise ConfigurationError(
+                f"importing {self.module} makes no variable {self.name}, which is to be a queue: "
+                "worker processes see only what is declared at the top of a module"
+            )
         missing = set(self.tasks) - set(queue.registry)
         if missing:
             raise ConfigurationError(

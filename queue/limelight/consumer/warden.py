@@ -108,6 +108,7 @@ class Warden:
 
     def _note_taken(self, station: Station, items: Sequence[Any]) -> None:
         good_until = time.monotonic() + station.trips.lease_seconds
+        jobs = []
         for number, handed in map(unpacked, items):
             try:
                 registered = station.queue.registry[handed.name]
@@ -115,7 +116,8 @@ class Warden:
                 registered = Registered(TaskOptions(name=handed.name), child.main)
             job = Job(station.queue, handed, registered, self.brief.worker, good_until, number=number)
             self._jobs[number] = station, job
-            station.trips.holdings.take([job])
+            jobs.append(job)
+        station.trips.holdings.take(jobs)
 
     def _is_needed(self) -> bool:
         return any(station.trips.door.is_open for station in self._stations)

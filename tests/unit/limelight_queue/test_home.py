@@ -35,3 +35,23 @@ def test_a_task_that_an_import_does_not_declare_is_named(monkeypatch: pytest.Mon
     home = Home("other_app", "queue", ("other_app",), ("declared", "made-later"))
     with pytest.raises(ConfigurationError, match="declares no task made-later of queue 'at-home'"):
         home.queue()
+
+
+def test_a_variable_that_an_import_does_not_make_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "other_app", types.ModuleType("other_app"))
+    with pytest.raises(ConfigurationError, match="importing other_app makes no variable queue"):
+        Home("other_app", "queue", (), ()).queue()
+
+
+def test_the_module_that_declares_its_tasks_is_taken_before_one_that_is_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = types.ModuleType("third_app")
+    exec(
+        "from limelight import RedisQueue\nqueue = RedisQueue('third')\nqueue.task(name='note')(lambda: 1)",
+        vars(app),
+    )
+    monkeypatch.setitem(sys.modules, "third_app", app)
+    monkeypatch.setattr(sys.modules["__main__"], "borrowed", app.queue, raising=False)
+    home = Home.of(app.queue)
+    assert (home.module, home.name) == ("third_app", "queue")
