@@ -166,7 +166,7 @@ def test_a_task_whose_time_is_over_is_stopped_or_left_alone_and_its_place_is_fre
         wait_until(lambda: has_ended(queue, handle.id), 6)
         assert ok().get(blocking=True, timeout=5) == 7
         assert consumer.abandoned == abandoned
-        assert consumer.running == 0
+        wait_until(lambda: consumer.running == 0)
     (closing,) = told(queue, id=handle.id, outcome="timeout")
     assert f"in {func.__name__}" in closing["traceback"]
     assert statuses(queue, id=handle.id)[-2:] == ["timeout", "dead"]

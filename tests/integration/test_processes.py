@@ -255,6 +255,27 @@ def test_c_code_that_holds_the_interpreter_longer_than_a_lease_is_not_lost(
     assert statuses(queue, id=handle.id) == ["enqueued", "started", "finished"]
 
 
+def test_what_was_taken_with_code_that_holds_the_interpreter_is_run_by_another_process(
+    queue: RedisQueue, redis_url: str, tmp_path: Path
+) -> None:
+    """No thread of that process runs meanwhile, so its parent takes away what waits there."""
+    with consumer(redis_url, tmp_path, workers=2):
+        warm_up(queue)
+        hold, *quick = enqueue_together(
+            queue, [call("hold_the_interpreter", 1.5), *(call("quick", number) for number in range(20))]
+        )
+        wait_until(lambda: has_ended(queue, hold), 10)
+        wait_until(lambda: is_empty(queue), 10)
+    (held_until,) = (event["timestamp"] for event in told(queue, id=hold) if "end" in event)
+    ends = {event["id"]: event["timestamp"] for event in told(queue) if "end" in event}
+    assert max(ends[task_id] for task_id in quick) < held_until - 0.5
+    assert {event["run"] for event in told(queue, task="hold_the_interpreter", status="finished")} == {1}
+    finished = collections.Counter(event["id"] for event in told(queue, status="finished"))
+    assert set(finished.values()) == {1}
+    assert "lost" not in statuses(queue)
+    is_accounted_for(queue)
+
+
 # -- Stopping --------------------------------------------------------------------------------------------
 def test_a_stop_waits_for_running_tasks_also_when_every_process_gets_the_signal(
     queue: RedisQueue, redis_url: str, tmp_path: Path

@@ -18,6 +18,7 @@ from limelight.errors import ConfigurationError
 from limelight.task_queue import RedisQueue
 
 from .alarm import AlarmSlot
+from .closing import hand_back
 from .courier import Courier
 from .errand import Errand
 from .holdings import Holdings, Job
@@ -207,20 +208,30 @@ class RelayedHoldings(Holdings):
 
 
 class SharedBench(Workbench):
-    """A bench whose current task the parent can see."""
+    """A bench whose current task the parent can see, and from which it may take what was not begun."""
 
     def __init__(self, board: Board) -> None:
         super().__init__()
         self._board = board
 
-    def begin(self, job: Job, now: float) -> None:
-        """Begin a task that did not lie here."""
-        self._board.begin(job.number, now)
+    def begin(self, job: Job, now: float) -> bool:
+        """Begin a task that did not lie here; False if the parent took it away."""
         super().begin(job, now)
+        if self._may_begin(job):
+            return True
+        super().next(job, begin=False)
+        return False
 
     def next(self, done: Job | None = None, *, begin: bool = True) -> Job | None:
-        """Lay down what is done and begin the next, if there is one (and if anything shall begin)."""
+        """Lay down what is done and begin the next that is still here (if anything shall begin)."""
         job = super().next(done, begin=begin)
-        if job is not None:
-            self._board.begin(job.number, time.monotonic())
+        while job is not None and not self._may_begin(job):
+            job = super().next(job, begin=begin)
         return job
+
+    def _may_begin(self, job: Job) -> bool:
+        self._board.begin(job.number, time.monotonic())
+        if not self._board.is_taken_away(job.number):
+            return True
+        hand_back([job])  # the parent did so; that ours is refused has us forget it
+        return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import math
 import os
 import threading
 import time
@@ -75,6 +76,7 @@ class Fleet:
         self._failures = 0
         self._was_told = False
         self._look_at = 0.0
+        self._relieve_at = math.inf
 
     def _warden(self, plan: Plan, lounge: Lounge, worker: str, owner: str) -> Warden:
         brief = Brief(self._homes, plan, owner, worker, is_successor=False)
@@ -143,18 +145,24 @@ class Fleet:
         by_handle: dict[Any, Warden] = {}
         for warden in self._running:
             by_handle[warden.line.connection] = by_handle[warden.process.sentinel] = warden
-        pause = _SETTLING_SECONDS if self._waiting else _LOOK_SECONDS
-        ready = connection.wait([*by_handle, self._ears], pause)
+        ready = connection.wait([*by_handle, self._ears], self._pause())
         if self._ears in ready:
             os.read(self._ears, 1_000)
         for warden in dict.fromkeys(by_handle[handle] for handle in ready if handle != self._ears):
             warden.listen()
             if not warden.process.is_alive():
                 self._see_off(warden)
-        if time.monotonic() >= self._look_at:
-            self._look_at = time.monotonic() + _LOOK_SECONDS
+        now = time.monotonic()
+        self._relieve_at = min((warden.relieve(now) for warden in self._running), default=math.inf)
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_SECONDS
             self.look()
         self._replace_those_accounted_for()
+
+    def _pause(self) -> float:
+        """Seconds until the next look, if nothing happens before."""
+        until = self._relieve_at - time.monotonic()
+        return max(0.0, min(_SETTLING_SECONDS if self._waiting else _LOOK_SECONDS, until))
 
     def _see_off(self, dead: Warden) -> None:
         dead.account()

@@ -106,7 +106,7 @@ class _Cells(Protocol):
 class Board:
     """What a child shows in shared memory, so that it can be read when the child is dead.
 
-    Only the child writes; the parent clears it for the next one, when that one has not begun.
+    Only the child writes, but for what the parent takes away; and the parent clears it before a next one begins.
 
     Attributes:
         SIZE: Cells that it needs, beside one per queue.
@@ -115,7 +115,7 @@ class Board:
         cells: Shared doubles.
     """
 
-    SIZE: Final = 3
+    SIZE: Final = 5
 
     def __init__(self, cells: _Cells) -> None:
         self._cells = cells
@@ -143,6 +143,19 @@ class Board:
     @deadline.setter
     def deadline(self, at: float) -> None:
         self._cells[2] = at
+
+    def take_away(self, after: int, up_to: int) -> None:
+        """Parent: forbid to begin tasks of these numbers.
+
+        One that is begun at this very moment may still be: the child shows it before it looks here, so whoever
+        reads `begun` a few milliseconds later knows.
+        """
+        self._cells[4] = up_to
+        self._cells[3] = after
+
+    def is_taken_away(self, number: int) -> bool:
+        """Child, having shown that the task begins: whether it must not."""
+        return self._cells[3] < number <= self._cells[4]
 
     def request(self, queue: int) -> int:
         """Number of the last request for tasks of a queue, 0 if there was none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import multiprocessing
 import signal
 import time
@@ -27,6 +28,11 @@ log = logging.getLogger("limelight.consumer")
 
 KILLED_AFTER_SECONDS: Final = 5.0
 """How long a task may resist the signal that its time is over before its process is killed."""
+
+TAKEN_AFTER_SECONDS: Final = 0.06
+"""How long tasks may wait in a process that cannot give them away itself, because C code holds its interpreter."""
+
+_SEEN_SECONDS: Final = 0.005
 
 
 def context() -> ForkServerContext | SpawnContext:
@@ -64,6 +70,9 @@ class Warden:
         self._jobs: dict[int, tuple[Station, Job]] = {}
         self._late: Job | None = None
         self._was_ended = False
+        self._took_at = 0.0
+        self._taking: tuple[float, int] | None = None
+        self._taken: list[Job] = []
 
     def start(self) -> None:
         """Start the process."""
@@ -107,7 +116,8 @@ class Warden:
                 self.is_ready = True
 
     def _note_taken(self, station: Station, items: Sequence[Any]) -> None:
-        good_until = time.monotonic() + station.trips.lease_seconds
+        self._took_at = time.monotonic()
+        good_until = self._took_at + station.trips.lease_seconds
         jobs = []
         for number, handed in map(unpacked, items):
             try:
@@ -149,6 +159,37 @@ class Warden:
             _, self._late = self._jobs.get(begun, (None, None))
             log.error("%s does not stop its task, whose time is over: it is killed", self.brief.worker)
             self.process.kill()
+
+    def relieve(self, now: float) -> float:
+        """Take away what waits behind a task that lets no other thread of its process run, and hand it back.
+
+        Returns:
+            Monotonic seconds when to look again; infinity while nothing waits.
+        """
+        waiting = [number for number in self._jobs if number > self._board.begun]
+        if self._taking is not None:
+            seen_at, up_to = self._taking
+            if now < seen_at:
+                return seen_at
+            self._taking = None
+            self._hand_back([number for number in waiting if number <= up_to])
+        elif waiting:
+            due = max(self._board.since, self._took_at) + TAKEN_AFTER_SECONDS
+            if now < due:
+                return due
+            self._taking = now + _SEEN_SECONDS, max(waiting)
+            self._board.take_away(min(waiting) - 1, max(waiting))
+            return now + _SEEN_SECONDS
+        return math.inf
+
+    def _hand_back(self, numbers: Sequence[int]) -> None:
+        held = self._held()
+        self._taken = [job for job in self._taken if job in held]
+        for number in numbers:
+            station, job = self._jobs.pop(number)
+            closing.hand_back([job])
+            self._taken.append(job)
+            station.courier.take([job])
 
     def stop(self) -> None:
         """Have it begin nothing new, settle what is done, and end."""
@@ -201,8 +242,11 @@ class Warden:
     @property
     def is_accounted_for(self) -> bool:
         """Whether Redis has taken in all that became of what it held."""
-        held = {job for station in self._stations for job in station.trips.holdings.all()}
-        return not any(job in held for _, job in self._jobs.values())
+        held = self._held()
+        return held.isdisjoint(self._taken) and held.isdisjoint(job for _, job in self._jobs.values())
+
+    def _held(self) -> set[Job]:
+        return {job for station in self._stations for job in station.trips.holdings.all()}
 
     def successor(self) -> Warden:
         """Who takes its place; what it asked for last, and perhaps never heard of, is asked for again."""

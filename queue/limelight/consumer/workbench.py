@@ -38,12 +38,13 @@ class Workbench:
             self._todo.extend(jobs)
             self._since = now
 
-    def begin(self, job: Job, now: float) -> None:
-        """Begin a task that did not lie here."""
+    def begin(self, job: Job, now: float) -> bool:
+        """Begin a task that did not lie here; False if it must not be."""
         with self._lock:
             self.current = job
             if not self._done:
                 self._since = now
+            return True
 
     def next(self, done: Job | None = None, *, begin: bool = True) -> Job | None:
         """Lay down what is done and begin the next, if there is one (and if anything shall begin)."""

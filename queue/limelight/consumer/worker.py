@@ -118,12 +118,12 @@ class Worker:
         return True
 
     def _from_spare(self) -> Job | None:
-        job = self._spare.take(self._seat.name)
-        if job is not None:
+        while (job := self._spare.take(self._seat.name)) is not None:
             now = time.monotonic()
-            self._bench.begin(job, now)
-            self._seat.expect(now + RELIEVED_AFTER_SECONDS)  # what was done before waits behind it
-        return job
+            if self._bench.begin(job, now):
+                self._seat.expect(now + RELIEVED_AFTER_SECONDS)  # what was done before waits behind it
+                return job
+        return None
 
     # -- Trips ------------------------------------------------------------------------------------------
     def _restock(self) -> bool:

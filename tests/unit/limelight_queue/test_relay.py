@@ -74,6 +74,16 @@ def test_a_board_shows_what_was_begun_and_forgets_it_for_the_next_but_not_its_re
     assert (board.request(0), board.request(1)) == (0, 42)
 
 
+def test_what_the_parent_takes_away_is_not_begun_and_later_numbers_are() -> None:
+    board = Board([0.0] * Board.SIZE)
+    assert not board.is_taken_away(1)
+    board.begin(3, 1.0)
+    board.take_away(3, 6)
+    assert [board.is_taken_away(number) for number in (3, 4, 6, 7)] == [False, True, True, False]
+    board.clear()
+    assert not board.is_taken_away(4)
+
+
 def test_an_idle_child_says_so_and_its_parents_call_opens_the_doors_that_rang(
     lines: tuple[Line, Line],
 ) -> None:
