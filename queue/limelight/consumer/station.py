@@ -153,6 +153,7 @@ class Station:
     def leave(self, owners: Sequence[str]) -> None:
         """Tell that the consumer stopped, and have Redis forget it and its workers."""
         self.courier.wake()
+        self._threads.join("scheduler", _END_OF_WAIT_SECONDS)  # it may still be telling of what is due
         self._tell(events.EVENT_CONSUMER_STOPPED, {"consumer": self._consumer})
         try:
             self._reporter.flush()
