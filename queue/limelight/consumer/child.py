@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
+from limelight.closing import hand_back
 from limelight.errors import ConfigurationError
 from limelight.task_queue import RedisQueue
 
 from .alarm import AlarmSlot
-from .closing import hand_back
 from .courier import Courier
 from .errand import Errand
 from .holdings import Holdings, Job
