@@ -10,7 +10,10 @@ from typing import Any, Final
 import msgspec
 import redis
 
+from limelight.errors import RedisError
 from limelight.keys import QueueKeys
+from limelight.storage.address import Address
+from limelight.storage.links import Links
 from limelight_exporter.snapshot import Cursor
 from limelight_exporter.stream_source import Position
 
@@ -63,7 +66,7 @@ class Reader:
         self.left = -1
         self._client = redis.Redis.from_url(url, socket_timeout=30.0)
         self._keys = QueueKeys(queue)
-        self._cursor = Cursor(self._client, queue, READER)
+        self._cursor = Cursor(Links(Address(url, {})), queue, READER)
         self._last, self._saved_at = "0-0", 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="chaos-reader", daemon=True)
@@ -83,7 +86,7 @@ class Reader:
         while not self._stopping.wait(_POLL_SECONDS):
             try:
                 self.look()
-            except redis.RedisError:
+            except (redis.RedisError, RedisError):
                 continue  # it is down; nothing is told meanwhile
 
     def look(self) -> None:
