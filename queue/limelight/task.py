@@ -6,7 +6,7 @@ import datetime as dt
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .catch_up import CatchUp
 from .errors import ConfigurationError, UnknownTask
@@ -30,6 +30,8 @@ class TaskOptions:
         retry_max_delay: No retry waits longer, in seconds.
         retry_jitter: How much of each delay chance may take away, 0 to 1, so that tasks that failed together do
             not come back together.
+        context: Whether the function gets the running `Task` as its argument ``task``.
+        settings: Whatever else was declared; for hooks and signal handlers to go by.
         priority: Higher runs first, −4095 to 4095.
     """
 
@@ -40,6 +42,8 @@ class TaskOptions:
     priority: int = 0
     retry_max_delay: float = LONGEST_DELAY_SECONDS
     retry_jitter: float = 0.0
+    context: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         faults = [
@@ -57,6 +61,11 @@ class TaskOptions:
                 []
                 if _is_whole(self.priority, -PRIORITY_LIMIT, PRIORITY_LIMIT)
                 else [f"priority must be a whole number within ±{PRIORITY_LIMIT}"]
+            ),
+            *(
+                f"{name} cannot be a setting, it is a word for calls"
+                for name in self.settings
+                if name in _WORDS
             ),
         ]
         if faults:
@@ -98,7 +107,11 @@ class Task:
         id: UUID text.
         execute_at: Unix seconds before which it must not run; None for at once.
         delay: Seconds from the moment Redis gets it; None for at once. Not together with `execute_at`.
+        due: The due time that this is the run of, aware; None unless the task is periodic.
         receipt: Set by an enqueue whose answer never came, so that it can be repeated safely.
+
+    While the task runs, `retries` are those that remain and `retry_delay` is that of the coming retry. The
+    settings of the declaration are attributes too, as in Huey.
     """
 
     options: TaskOptions
@@ -107,12 +120,60 @@ class Task:
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     execute_at: float | None = None
     delay: float | None = None
+    due: dt.datetime | None = None
     receipt: Receipt | None = None
+
+    if not TYPE_CHECKING:  # a type checker is to know an attribute that nobody has
+
+        def __getattr__(self, name: str) -> Any:
+            if name in {"options", "settings"} or name.startswith("_") or name not in self.settings:
+                raise AttributeError(
+                    f"a task has no {name!r}, and none of its settings is called so", name=name
+                )
+            return self.settings[name]
 
     @property
     def name(self) -> str:
         """The task's friendly name."""
         return self.options.name
+
+    @property
+    def retries(self) -> int:
+        """How often a failed run is tried again."""
+        return self.options.retries
+
+    @property
+    def retry_delay(self) -> float:
+        """Seconds before the next retry."""
+        return self.options.retry_delay
+
+    @property
+    def retry_backoff(self) -> float:
+        """Each further retry multiplies the delay by this."""
+        return self.options.retry_backoff
+
+    @property
+    def priority(self) -> int:
+        """Higher runs first."""
+        return self.options.priority
+
+    @property
+    def eta(self) -> dt.datetime | None:
+        """When it may run, aware in UTC; None for at once."""
+        return None if self.execute_at is None else dt.datetime.fromtimestamp(self.execute_at, dt.UTC)
+
+    @property
+    def data(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Its arguments, positional and by keyword."""
+        return self.args, self.kwargs
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What was declared beside the options."""
+        return self.options.settings
+
+
+_WORDS: Final = frozenset(name for name in dir(Task) if not name.startswith("_"))
 
 
 def as_seconds(delay: float | dt.timedelta) -> float:

@@ -8,18 +8,22 @@ import inspect
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Final, Generic, ParamSpec, TypeVar, overload
 from uuid import UUID
 
 from . import wire
+from .callbacks import Callbacks
 from .catch_up import CatchUp, policy
 from .emitter import RedisEventEmitter, Speaker, fragment, service_of
-from .errors import ConfigurationError, OutcomeUnknown, RedisError
+from .errors import CannotCarry, ConfigurationError, OutcomeUnknown, RedisError
+from .execution import RESULT_LIMIT_BYTES, Surroundings
 from .keys import QueueKeys
 from .results import Result
 from .retry import LONGEST_DELAY_SECONDS
 from .schedule import Schedule, is_due, validated
+from .signals import SIGNAL_ENQUEUED
 from .storage.base import Parcel
 from .storage.link import Address
 from .storage.redis import RedisStorage
@@ -31,6 +35,7 @@ R = TypeVar("R")
 
 
 DEFAULT_EMITTER: Final = RedisEventEmitter()
+MESSAGE_LIMIT_BYTES: Final = 1024 * 1024
 When = float | dt.timedelta | dt.datetime
 
 
@@ -47,7 +52,7 @@ class TaskWrapper(Generic[P, R]):
         self.queue = queue
         self.func = func
         self.options = options
-        self._signature = _signature(func)
+        self._signature = _signature(func, options)
         functools.update_wrapper(self, func)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Result[R]:
@@ -123,6 +128,11 @@ class TaskWrapper(Generic[P, R]):
         return self.func(*args, **kwargs)
 
     @property
+    def settings(self) -> Mapping[str, Any]:
+        """What was declared beside the options."""
+        return self.options.settings
+
+    @property
     def is_periodic(self) -> bool:
         """Whether it runs by itself."""
         return self.options.name in self.queue.registry.periodic
@@ -137,7 +147,7 @@ class TaskWrapper(Generic[P, R]):
         return self.queue.registry.remove(self.options.name)
 
 
-class RedisQueue:
+class RedisQueue(Callbacks):
     """A queue in Redis.
 
     Args:
@@ -151,12 +161,16 @@ class RedisQueue:
         service_name: ``service.name`` in traces, unless ``OTEL_SERVICE_NAME`` is set; else the queue's name.
         max_redeliveries: How many lost workers a task may survive before it is a dead letter.
         patience: Seconds that an enqueue may wait for a Redis that cannot be reached; 0 fails at once.
+        message_limit: Bytes that the message of a call may have. Redis keeps every waiting message in memory and
+            copies it whenever its task moves, so what is large is better stored elsewhere.
+        result_limit: Bytes that a return value may have.
         redis_options: Passed to redis-py's connections: ``host``, ``port``, ``db``, ``password``, ``ssl_…``.
 
     Attributes:
         name: The queue's name.
         storage: Iterable of live events; see `RedisStorage`.
         registry: The tasks declared in this process.
+        surroundings: What a run of one of its tasks needs.
     """
 
     def __init__(
@@ -172,15 +186,21 @@ class RedisQueue:
         service_name: str | None = None,
         max_redeliveries: int = 3,
         patience: float = 0.0,
+        message_limit: int = MESSAGE_LIMIT_BYTES,
+        result_limit: int = RESULT_LIMIT_BYTES,
         **redis_options: Any,
     ) -> None:
+        super().__init__()
         self.keys = QueueKeys(name)
         self.name = name
         self.results = results
         self.result_ttl_ms = max(1, round(as_seconds(result_ttl) * 1000))
         self.serializer = serializer or wire.MessagePack()
         self.max_redeliveries = max_redeliveries
+        self.message_limit = _checked_limit("message_limit", message_limit)
+        self.result_limit = _checked_limit("result_limit", result_limit)
         self.registry = Registry(name)
+        self.surroundings = Surroundings(self.serializer, self.hooks, self.signals, self.result_limit)
         self._service = service_of(os.environ, service_name or name)
         self._speaker: Speaker | None = None
         if not url and not redis_options.keys() & {"host", "path", "connection_class"}:
@@ -214,10 +234,12 @@ class RedisQueue:
         retry_delay: float = 0,
         retry_backoff: float = 0,
         priority: int | None = None,
+        context: bool = False,
         name: str | None = None,
         *,
         retry_max_delay: float = LONGEST_DELAY_SECONDS,
         retry_jitter: float = 0,
+        **settings: Any,
     ) -> Callable[[Callable[P, R]], TaskWrapper[P, R]]: ...
 
     def task(
@@ -226,12 +248,17 @@ class RedisQueue:
         retry_delay: float = 0,
         retry_backoff: float = 0,
         priority: int | None = None,
+        context: bool = False,
         name: str | None = None,
         *,
         retry_max_delay: float = LONGEST_DELAY_SECONDS,
         retry_jitter: float = 0,
+        **settings: Any,
     ) -> Callable[[Callable[P, R]], TaskWrapper[P, R]] | TaskWrapper[P, R]:
-        """Declare a function as a task of this queue; see `TaskOptions`. Its name is by default the function's."""
+        """Declare a function as a task of this queue; see `TaskOptions`. Its name is by default the function's.
+
+        What is no option is kept as a setting, and can be read from `Task` and `TaskWrapper`.
+        """
         if callable(retries):  # @queue.task, without parentheses
             return self.task()(retries)
         tries = retries
@@ -250,9 +277,35 @@ class RedisQueue:
                 priority=priority or 0,
                 retry_max_delay=retry_max_delay,
                 retry_jitter=retry_jitter,
+                context=context,
+                settings=settings,
             )
             self.registry.add(Registered(options, function))
             return TaskWrapper(self, function, options)
+
+        return declare
+
+    def context_task(
+        self, obj: AbstractContextManager[Any], as_argument: bool = False, **options: Any
+    ) -> Callable[[Callable[..., R]], TaskWrapper[..., R]]:
+        """Declare a function as a task whose every run happens inside ``with obj``.
+
+        Args:
+            obj: A context manager that can be entered again and again, by several threads at once.
+            as_argument: Whether what it gives comes as the function's first argument.
+            options: Whatever `task` takes.
+        """
+
+        def declare(func: Callable[..., R]) -> TaskWrapper[..., R]:
+            @functools.wraps(func)
+            def inside(*args: Any, **kwargs: Any) -> R:
+                with obj as given:
+                    return func(given, *args, **kwargs) if as_argument else func(*args, **kwargs)
+
+            if as_argument:
+                inside.__signature__ = _without_first(inspect.signature(func))  # type: ignore[attr-defined]
+            wrapper: TaskWrapper[..., R] = self.task(**options)(inside)
+            return wrapper
 
         return declare
 
@@ -263,6 +316,7 @@ class RedisQueue:
         retry_delay: float = 0,
         retry_backoff: float = 0,
         priority: int | None = None,
+        context: bool = False,
         name: str | None = None,
         *,
         catch_up: str = CatchUp.LATEST,
@@ -275,10 +329,11 @@ class RedisQueue:
         Args:
             validate_datetime: A `crontab`, ``every(seconds)``, or a function that takes an aware UTC minute and
                 says whether it is due.
-            retries: As for `task`, and likewise the next four.
+            retries: As for `task`, and likewise the next five.
             retry_delay: Seconds before the first retry.
             retry_backoff: Multiplier of each further delay.
             priority: Higher runs first.
+            context: Whether the function gets its `Task`, whose `due` says which due time it runs for.
             name: By default the function's.
             catch_up: What becomes of due times that passed while no consumer ran: "latest" runs once for the
                 latest of them, "all" once for each (the newest 1,000, oldest first), "none" not at all, unless
@@ -288,7 +343,7 @@ class RedisQueue:
         schedule, missed = validated(validate_datetime), policy(catch_up)
 
         def declare(func: Callable[[], R]) -> TaskWrapper[[], R]:
-            wrapper = self.task(retries, retry_delay, retry_backoff, priority, name, **options)(func)
+            wrapper = self.task(retries, retry_delay, retry_backoff, priority, context, name, **options)(func)
             self.registry.add(Registered(wrapper.options, wrapper.func, schedule, missed))
             return wrapper
 
@@ -304,7 +359,8 @@ class RedisQueue:
         """Put a call on the queue.
 
         Raises:
-            CannotCarry: An argument does not fit the wire format; the message names it.
+            CannotCarry: An argument does not fit the wire format, the message names it; or the call is larger
+                than `message_limit`. Nothing was enqueued.
             RedisUnavailable: Redis cannot be reached; nothing was enqueued.
             OutcomeUnknown: The answer never came. Enqueueing the very same task again is safe.
             RedisRefused: Redis answered with an error; nothing was enqueued.
@@ -323,10 +379,11 @@ class RedisQueue:
             task.receipt = None
             raise
         task.receipt = None
+        self.signals.send(SIGNAL_ENQUEUED, task)
         return self.result_handle(task.id)
 
     def parcel(self, task: Task, periodic: str = "") -> Parcel:
-        """Encode a call; raises CannotCarry."""
+        """Encode a call; raises CannotCarry, also for one that is larger than the queue's limit."""
         parent = parent_of_enqueue()
         trace_state = parent.state if parent else ""
         body = wire.encode_call(
@@ -336,7 +393,13 @@ class RedisQueue:
             serializer=self.serializer,
             backoff=task.options.backoff,
             trace_state=trace_state,
+            due=None if task.due is None else task.due.timestamp(),
         )
+        if len(body) > self.message_limit:
+            raise CannotCarry(
+                f"{task.name}(): its message has {len(body):,} bytes, the limit is {self.message_limit:,}: "
+                "store the data elsewhere and pass where it is, or give the queue a higher message_limit"
+            )
         now_ns = time.time_ns()
         started_at = parent.started_at if parent else None
         links = {"parent_span_id": parent.span_id} if parent else {}
@@ -396,12 +459,31 @@ class RedisQueue:
         self.storage.close()
 
 
-def _signature(func: Callable[..., Any]) -> inspect.Signature | None:
-    """What the function can be called with; None for builtins that do not say."""
+def _signature(func: Callable[..., Any], options: TaskOptions) -> inspect.Signature | None:
+    """What the function can be called with, ``task`` left out if workers give it; None for builtins that do not say."""
     try:
-        return inspect.signature(func)
+        signature = inspect.signature(func)
     except (TypeError, ValueError):
         return None
+    if not options.context:
+        return signature
+    try:
+        signature.bind_partial(task=None)
+    except TypeError:
+        raise ConfigurationError(
+            f"task {options.name!r} has context=True, but {func.__qualname__} takes no argument called task"
+        ) from None
+    return signature.replace(parameters=[one for name, one in signature.parameters.items() if name != "task"])
+
+
+def _without_first(signature: inspect.Signature) -> inspect.Signature:
+    return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+def _checked_limit(name: str, limit: int) -> int:
+    if type(limit) is not int or limit < 1:
+        raise ConfigurationError(f"{name} must be a whole number of bytes from 1, not {limit!r}")
+    return limit
 
 
 RedisHuey = RedisQueue

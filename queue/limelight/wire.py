@@ -222,6 +222,7 @@ class SignedPickle:
 # -- Messages and results -------------------------------------------------------------------------------
 _Seconds = Annotated[float, msgspec.Meta(ge=0, le=LONGEST_DELAY_SECONDS)]
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+_Moment = Annotated[float, msgspec.Meta(ge=0, le=dt.datetime(9999, 1, 1, tzinfo=dt.UTC).timestamp())]
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True):
@@ -229,6 +230,7 @@ class Message(msgspec.Struct, frozen=True, array_like=True):
 
     Attributes:
         retry: Longest delay of a retry in seconds, and its jitter; None where neither was asked for.
+        due: Unix seconds of the due time that it is the run of, None unless its task is periodic.
     """
 
     v: int
@@ -238,6 +240,7 @@ class Message(msgspec.Struct, frozen=True, array_like=True):
     retry_backoff: _Seconds
     trace_state: str
     retry: tuple[_Seconds, _Share] | None = None
+    due: _Moment | None = None
 
     @property
     def backoff(self) -> Backoff:
@@ -267,6 +270,7 @@ def encode_call(
     serializer: Serializer,
     backoff: Backoff,
     trace_state: str,
+    due: float | None = None,
 ) -> bytes:
     """Encode one call. Raises CannotCarry naming the argument of `name` that does not fit."""
     try:
@@ -276,7 +280,7 @@ def encode_call(
     bounds = (backoff.longest_seconds, backoff.jitter)
     retry = None if bounds == (STEADY.longest_seconds, STEADY.jitter) else bounds
     return _encode_message(
-        Message(MESSAGE_VERSION, name, serializer.name, payload, backoff.factor, trace_state, retry)
+        Message(MESSAGE_VERSION, name, serializer.name, payload, backoff.factor, trace_state, retry, due)
     )
 
 

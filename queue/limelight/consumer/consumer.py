@@ -13,6 +13,7 @@ from limelight import events, execution
 from limelight.emitter import NO_TASK, about_task, fragment
 from limelight.errors import ConfigurationError, LimelightError
 from limelight.lifecycle import Retries, settle
+from limelight.signals import SIGNAL_INTERRUPTED
 from limelight.storage.base import Notice, Settlement
 from limelight.task_queue import RedisQueue
 
@@ -178,11 +179,20 @@ class Consumer:
             settlements.append(Settlement(handed.lease, decision, report.fragment, "", b"", about))
             log.warning("%s %s is interrupted and goes back to the queue", handed.name, handed.lease.task_id)
         try:
-            self.queue.storage.settle_and_reserve(
+            settled, _ = self.queue.storage.settle_and_reserve(
                 settlements, None, where="", result_ttl_ms=self.queue.result_ttl_ms
             )
         except LimelightError as error:
             log.error("%d running tasks could not be handed back, their leases will: %s", len(left), error)
+            return
+        if self.queue.signals.wants(SIGNAL_INTERRUPTED):
+            for held, reply in zip(left, settled, strict=True):
+                if reply is True:
+                    self._tell_interrupted(held)
+
+    def _tell_interrupted(self, held: Held) -> None:
+        task = execution.unseen_task(self.queue.registry, self.queue.serializer, held.handed)
+        self.queue.signals.send(SIGNAL_INTERRUPTED, task)
 
     def _leave(self) -> None:
         try:

@@ -19,8 +19,9 @@ from limelight.errors import OutcomeUnknown, RedisError, RedisRefused, Undecodab
 from limelight.execution import Stopwatch
 from limelight.lifecycle import Decision, Fate, Retries, settle
 from limelight.retry import STEADY, Backoff
+from limelight.signals import SIGNAL_SCHEDULED
 from limelight.storage.base import Burial, Handed, Lease, Notice, Reservation, ReserveRequest, Settlement
-from limelight.task import Registered
+from limelight.task import Registered, Task
 from limelight.task_queue import RedisQueue
 from limelight.tracecontext import TraceContext
 
@@ -69,9 +70,15 @@ class Worker:
         self._where = queue.speaker.worker(self.name)
         self._requests = 0
         self._refused: set[Lease] = set()
+        self._seen: dict[Lease, Task] = {}
 
     def run(self) -> None:
-        """Work until told to stop, and until everything is settled."""
+        """Work until told to stop, and until everything is settled; the user's hooks of workers around it."""
+        self._queue.hooks.on_startup.call()
+        self._work()
+        self._queue.hooks.on_shutdown.call()
+
+    def _work(self) -> None:
         settlements: list[Settlement] = []
         while settlements or not self._stopping.is_set():
             try:
@@ -157,11 +164,17 @@ class Worker:
                     continue
             elif not reply:
                 log.debug("task %s was settled before, or is not ours any more", settlement.lease.task_id)
-            elif settlement.decision.delay_seconds > 0:
-                self._on_scheduled()
+            else:
+                self._settled(settlement)
+            self._seen.pop(settlement.lease, None)
             self._refused.discard(settlement.lease)
             self._holdings.drop(settlement.lease)
         return left
+
+    def _settled(self, settlement: Settlement) -> None:
+        if settlement.decision.delay_seconds > 0:
+            self._on_scheduled()
+        self._queue.signals.send_settled(settlement.decision, self._seen.get(settlement.lease))
 
     def _give_back(self, reservation: Reservation) -> list[Settlement]:
         """Nothing new begins while we stop: what was started is interrupted, what was reserved released."""
@@ -176,11 +189,16 @@ class Worker:
 
     def _schedule_delayed(self) -> None:
         try:
-            self._storage.schedule_delayed(_SCHEDULE_BATCH, self._where)
+            wanted = self._queue.signals.wants(SIGNAL_SCHEDULED)
+            scheduled = self._storage.schedule_delayed(_SCHEDULE_BATCH, self._where, tell_which=wanted)
             self._on_scheduled()
         except RedisError as error:
             log.error("delayed tasks could not be put on the schedule: %s", error)
             self._report(events.EVENT_ERROR_SCHEDULING, error)
+            return
+        for one in scheduled:
+            task = execution.unseen_task(self._queue.registry, self._queue.serializer, one)
+            self._queue.signals.send(SIGNAL_SCHEDULED, task)
 
     def _wait(self) -> None:
         try:
@@ -238,6 +256,8 @@ class Worker:
         except Exception as error:  # what a task raised could not even be told
             report = execution.untellable(error)
             settlement = _settlement(handed, report, backoff, keep_result=keep_result)
+        if report.task is not None:
+            self._seen[handed.lease] = report.task
         _log_failure(handed, report.keys, settlement.decision)
         return settlement
 
@@ -251,8 +271,10 @@ class Worker:
         context = TraceContext(
             handed.trace_id, handed.span_id, handed.trace_flags, message.trace_state, handed.traced_at
         )
-        serializer = self._queue.serializer
-        report = execution.execute(registered, message, serializer, context=context, keep_result=keep_result)
+        around = self._queue.surroundings
+        report = execution.execute(
+            registered, handed, message, around, context=context, keep_result=keep_result
+        )
         return report, message.backoff
 
     # -- Telling ----------------------------------------------------------------------------------------

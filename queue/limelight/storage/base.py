@@ -92,6 +92,27 @@ class Handed:
 
 
 @dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A task that was put on the schedule.
+
+    Attributes:
+        task_id: UUID text.
+        name: Friendly task name.
+        retries: Retries that remain.
+        retry_delay: Seconds before the next retry.
+        execute_at: Unix seconds when it is due.
+        body: The message.
+    """
+
+    task_id: str
+    name: str
+    retries: int
+    retry_delay: float
+    execute_at: float
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Settlement:
     """How one run closes.
 

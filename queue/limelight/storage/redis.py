@@ -15,7 +15,18 @@ from limelight.task import Receipt
 from limelight.tracecontext import new_span_id, new_trace_id
 
 from . import packing
-from .base import Burial, Handed, Lease, Notice, Parcel, Reservation, ReserveRequest, Settlement, Watched
+from .base import (
+    Burial,
+    Handed,
+    Lease,
+    Notice,
+    Parcel,
+    Reservation,
+    ReserveRequest,
+    Scheduled,
+    Settlement,
+    Watched,
+)
 from .link import Address, Call, Link, ThreadLinks
 from .listening import PubSub, live_events, subscribed
 from .scripts import SCRIPTS
@@ -270,9 +281,13 @@ class RedisStorage:
                 link.interrupt()
 
     # -- Consumer ---------------------------------------------------------------------------------------
-    def schedule_delayed(self, count: int, where: str) -> int:
-        """Put tasks that were enqueued for later on the schedule, and tell it; returns how many."""
-        return int(self._links.get().call(self._call("schedule", [count, where])))
+    def schedule_delayed(self, count: int, where: str, *, tell_which: bool = False) -> list[Scheduled]:
+        """Put tasks that were enqueued for later on the schedule, and tell it; returns them if that is asked for."""
+        replies = self._links.get().call(self._call("schedule", [count, where, int(tell_which)]))
+        return [
+            Scheduled(task_id.decode(), name.decode(), int(retries), float(delay), int(due) / 1e6, body)
+            for task_id, name, retries, delay, due, body in replies
+        ]
 
     def promote(self, count: int, where: str) -> tuple[int, float | None]:
         """Make due tasks ready (T10); returns how many, and seconds until the next is due."""
