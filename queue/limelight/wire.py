@@ -259,7 +259,13 @@ class StoredResult(msgspec.Struct, frozen=True, array_like=True):
 
 _encode_message: Final = msgspec.msgpack.Encoder().encode
 _decode_message: Final = msgspec.msgpack.Decoder(Message).decode
-_decode_result: Final = msgspec.msgpack.Decoder(StoredResult).decode
+
+
+def _no_extension(code: int, _: memoryview) -> Any:
+    raise UndecodableMessage(f"what is told of a failure is text and numbers, not extension type {code}")
+
+
+_decode_result: Final = msgspec.msgpack.Decoder(StoredResult, ext_hook=_no_extension).decode
 
 
 def encode_call(

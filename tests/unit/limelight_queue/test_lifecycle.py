@@ -1,6 +1,8 @@
 import itertools
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from limelight import events
 from limelight.lifecycle import (
@@ -18,7 +20,7 @@ from limelight.lifecycle import (
     State,
     settle,
 )
-from limelight.retry import Backoff
+from limelight.retry import LONGEST_DELAY_SECONDS, Backoff
 
 LEFT = Retries(left=2, delay_seconds=10, backoff=Backoff(2))
 NONE_LEFT = Retries(left=0, delay_seconds=10, backoff=Backoff(2))
@@ -78,3 +80,79 @@ def test_every_state_can_be_left_and_reaches_an_end() -> None:
         reached |= {state for state, after in ways.items() if after & reached}
     assert reached == set(State)
     assert not ways[State.GONE]
+
+
+# -- Whatever happens ----------------------------------------------------------------------------------
+SECONDS = st.floats(0, LONGEST_DELAY_SECONDS)
+BACKOFFS = st.builds(Backoff, SECONDS, SECONDS, st.floats(0, 1))
+RETRIES = st.builds(Retries, st.integers(0, 1_000_000_000), SECONDS, BACKOFFS)
+ANY_OUTCOME = st.one_of(
+    st.just(Returned()),
+    st.builds(Raised, st.booleans()),
+    st.just(ResultRefused()),
+    st.builds(AskedRetry, st.none() | SECONDS),
+    st.builds(Canceled, st.sampled_from([True, False, None])),
+    st.just(Interrupted()),
+)
+CHANCES = st.floats(0, 1, exclude_max=True)
+
+
+def way(decision: Decision) -> str:
+    """How the table calls what the scripts do with a decision."""
+    later = decision.delay_seconds > 0
+    return {Fate.RETRY: "retry later" if later else "retry"}.get(decision.fate, str(decision.fate))
+
+
+@given(ANY_OUTCOME, RETRIES, CHANCES)
+def test_every_run_closes_in_a_way_that_the_table_knows(
+    outcome: Outcome, retries: Retries, chance: float
+) -> None:
+    decision = settle(outcome, retries, chance)
+    reached = NEXT[State.RUNNING, way(decision)]
+    assert decision.status in events.STATUSES
+    assert decision.outcome in events.OUTCOMES
+    assert (decision.end in events.ENDS) == (reached in {State.GONE, State.DEAD})
+    assert (decision.end == "") == (reached in {State.READY, State.SCHEDULED})
+    assert 0 <= decision.delay_seconds <= LONGEST_DELAY_SECONDS
+    assert 0 <= decision.next_delay_seconds <= LONGEST_DELAY_SECONDS
+
+
+def after(decision: Decision, retries: Retries) -> Retries:
+    """What is left afterwards, as lua/settle.lua keeps the books: `retrying` as the closing event grants one."""
+    uses_one = decision.fate is Fate.RETRY and decision.status != events.EVENT_RETRYING
+    return Retries(retries.left - uses_one, decision.next_delay_seconds, retries.backoff)
+
+
+@given(st.lists(ANY_OUTCOME, max_size=30), st.integers(0, 5), SECONDS, BACKOFFS)
+def test_retries_are_never_negative_and_nobody_takes_more_than_were_declared(
+    outcomes: list[Outcome], declared: int, delay: float, backoff: Backoff
+) -> None:
+    retries, used, granted = Retries(declared, delay, backoff), 0, 0
+    for outcome in outcomes:
+        decision = settle(outcome, retries)
+        if decision.fate in {Fate.END, Fate.DEAD}:
+            break
+        left = after(decision, retries)
+        used += retries.left - left.left
+        granted += decision.fate is Fate.RETRY and left.left == retries.left
+        assert left.left == declared - used >= 0
+        assert not granted or any(asks_for_more(one) for one in outcomes)
+        retries = left
+
+
+def asks_for_more(outcome: Outcome) -> bool:
+    return isinstance(outcome, AskedRetry) or outcome == Canceled(retry=True)
+
+
+@given(RETRIES, CHANCES)
+def test_a_final_failure_and_a_final_cancel_are_final(retries: Retries, chance: float) -> None:
+    assert settle(Raised(final=True), retries, chance).fate is Fate.DEAD
+    assert settle(Canceled(retry=False), retries, chance).fate is Fate.END
+
+
+@given(SECONDS, RETRIES, CHANCES)
+def test_a_delay_that_the_task_asked_for_is_not_touched(
+    asked: float, retries: Retries, chance: float
+) -> None:
+    decision = settle(AskedRetry(asked), retries, chance)
+    assert (decision.delay_seconds, decision.next_delay_seconds) == (asked, retries.delay_seconds)
