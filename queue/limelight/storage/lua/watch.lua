@@ -7,7 +7,7 @@ local PUT_RIGHT = 3 * 3600 * 1000000
 local known = {}
 
 local function remembered(field, otherwise)
-  local at = tonumber(redis.call('HGET', PERIODIC_RUNS, field) or nil)
+  local at = tonumber(redis.call('HGET', PERIODIC_RUNS, field) or '')
   return at and at <= now + PUT_RIGHT and at or otherwise
 end
 
