@@ -57,7 +57,6 @@ class Hooks(Generic[F]):
             try:
                 hook(*args)
             except passing:
-                log.warning("the %s hook %r canceled %s", self._kind, name, args)
                 raise
             except (Exception, SystemExit):  # a hook that wants to exit may not take a worker along
                 log.exception("the %s hook %r raised", self._kind, name)
@@ -95,7 +94,11 @@ class QueueHooks:
 
     def before(self, task: Task) -> None:
         """Call the hooks before a run; raises CancelExecution if one of them does."""
-        self.pre_execute.call(task, passing=CancelExecution)
+        try:
+            self.pre_execute.call(task, passing=CancelExecution)
+        except CancelExecution as canceled:
+            log.warning("a hook canceled %s %s: %s", task.name, task.id, canceled)
+            raise
 
     def after(self, task: Task, value: Any, error: BaseException | None) -> None:
         """Call the hooks after a run."""

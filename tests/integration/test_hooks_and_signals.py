@@ -251,11 +251,9 @@ def test_a_hook_may_cancel_a_run_for_good(queue: RedisQueue, heard: list[str], r
     def refuse(task: Task) -> None:
         raise CancelExecution("not today", retry=retry)
 
-    task = queue.task(name="task", retries=3)(lambda: ran.append(1))
-    with consuming(queue):
-        handle = task()
-        with pytest.raises(TaskException, match="canceled"):
-            handle.get(blocking=True, timeout=10)
+    handle = queue.task(name="task", retries=3)(lambda: ran.append(1))()
+    with consuming(queue), pytest.raises(TaskException, match="canceled"):
+        handle.get(blocking=True, timeout=10)
     assert not ran
     assert statuses(queue, id=handle.id) == ["enqueued", "started", "canceled"]
     assert told(queue, id=handle.id)[-1]["end"] == "canceled"
