@@ -88,6 +88,7 @@ class Worker:
                 log.exception("%s: unexpected error", self.name)
                 self._report(events.EVENT_ERROR_INTERNAL, error)
                 self._holdings.drop_all_of(self.name)
+                self._seen.clear()
                 settlements = []
                 self._pause(1.0)
 
