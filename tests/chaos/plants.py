@@ -48,7 +48,10 @@ PLANTS: Final[Mapping[str, Plant]] = {
         "settle", r"r\[RETRIES\] = r\[RETRIES\] - 1", "r[RETRIES] = r[RETRIES] - (now % 3 == 0 and 0 or 1)", "attempts"
     ),
     "promoted-into-nothing": Plant(
-        "promote", r"to_ready\(id, r, tail, dues\[n\]\)", "if now % 40 ~= 0 then to_ready(id, r, tail, dues[n]) end", "drained"
+        "promote",
+        r"to_ready\(id, r, tail, dues\[n\]\)",
+        "if now % 40 ~= 0 then to_ready(id, r, tail, dues[n]) end",
+        "drained",
     ),
     "too-early": Plant("schedule", r"r\[EXECUTE\] > now ", "r[EXECUTE] > now + 2000000 ", "due times"),
     "revoked-runs": Plant("", r"if by_id and \(", "if now % 2 == 0 and by_id and (", "revoked"),

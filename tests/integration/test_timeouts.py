@@ -132,7 +132,7 @@ def test_a_task_that_cannot_be_stopped_is_given_up_and_a_fresh_thread_takes_over
         wait_until(lambda: has_ended(queue, handle.id), 5)
         assert ok().get(blocking=True, timeout=10) == 7
         assert consumer.abandoned == 1
-        assert consumer.running == 0
+        wait_until(lambda: consumer.running == 0, 5)  # the answer to its settlement may still be on its way
         go_on.set()
         wait_until(lambda: [t.name for t in threading.enumerate()].count("worker-1") == 1, 5)
         assert ok().get(blocking=True, timeout=10) == 7

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any
 
-from limelight import execution, wire
+from limelight import execution, report, wire
 from limelight.errors import RedisError, UndecodableMessage
-from limelight.execution import Report, Stage, Stopwatch, Terms, plainly
+from limelight.execution import AsyncStage, Stage, Terms, plainly
+from limelight.report import Report, Stopwatch
 from limelight.retry import STEADY, Backoff
 from limelight.storage.base import Settlement
 from limelight.tracecontext import TraceContext
@@ -18,8 +17,6 @@ from .holdings import Job
 
 log = logging.getLogger("limelight.consumer")
 
-AsyncStage = Callable[[Callable[[], Awaitable[Any]], float | None], Awaitable[Any]]
-
 
 def attempt(job: Job, stage: Stage = plainly) -> Settlement:
     """Run a job's code and say how it is to be settled; nothing that the code raises gets out."""
@@ -28,8 +25,8 @@ def attempt(job: Job, stage: Stage = plainly) -> Settlement:
     if isinstance(prepared, Report):
         return _settlement(job, prepared, STEADY)
     message, terms = prepared
-    report = execution.execute(job.registered, message, job.queue.serializer, terms, stage)
-    return _settlement(job, report, message.backoff)
+    made = execution.execute(job.registered, message, job.queue.surroundings, terms, stage)
+    return _settlement(job, made, message.backoff)
 
 
 async def attempt_async(job: Job, stage: AsyncStage) -> Settlement:
@@ -39,8 +36,8 @@ async def attempt_async(job: Job, stage: AsyncStage) -> Settlement:
     if isinstance(prepared, Report):
         return _settlement(job, prepared, STEADY)
     message, terms = prepared
-    report = await execution.execute_async(job.registered, message, job.queue.serializer, terms, stage)
-    return _settlement(job, report, message.backoff)
+    made = await execution.execute_async(job.registered, message, job.queue.surroundings, terms, stage)
+    return _settlement(job, made, message.backoff)
 
 
 def given_up(job: Job, traceback: str) -> Settlement:
@@ -54,9 +51,8 @@ def given_up(job: Job, traceback: str) -> Settlement:
     try:
         message = wire.decode_message(job.handed.body)
     except UndecodableMessage as error:  # its code runs, so it was readable once
-        return _settlement(job, execution.unreadable(error), STEADY)
-    report = execution.timed_out(watch, message.timeout or None, traceback)
-    return _settlement(job, report, message.backoff)
+        return _settlement(job, report.unreadable(error), STEADY)
+    return _settlement(job, report.timed_out(watch, message.timeout or None, traceback), message.backoff)
 
 
 def _prepared(job: Job, watch: Stopwatch) -> tuple[wire.Message, Terms] | Report:
@@ -66,19 +62,19 @@ def _prepared(job: Job, watch: Stopwatch) -> tuple[wire.Message, Terms] | Report
         message = wire.decode_message(handed.body)
         given = execution.inputs(handed.input, _gathered(job), job.queue.serializer)
     except UndecodableMessage as error:
-        return execution.unreadable(error)
+        return report.unreadable(error)
     except RedisError as error:
         log.error("the results that %s gathers cannot be read now: %s", handed.lease.task_id, error)
-        return execution.interrupted(watch)
+        return report.interrupted(watch)
     context = TraceContext(
         handed.trace_id, handed.span_id, handed.trace_flags, message.trace_state, handed.traced_at
     )
     return message, Terms(
+        handed=handed,
         context=context,
         timeout=message.timeout or None,
         keep_result=_keeps_result(job) or handed.leaves,
         watch=watch,
-        lease=handed.lease,
         given=given,
     )
 
@@ -88,14 +84,15 @@ def _gathered(job: Job) -> list[bytes] | None:
     return job.queue.storage.gathered(job.handed.gathers) if job.handed.gathers else None
 
 
-def _settlement(job: Job, report: Report, backoff: Backoff) -> Settlement:
+def _settlement(job: Job, made: Report, backoff: Backoff) -> Settlement:
     keep = _keeps_result(job)
+    job.task = made.task
     try:
-        settlement = closing.settlement(job.handed, report, backoff, keep_result=keep)
+        settlement = closing.settlement(job.handed, made, backoff, keep_result=keep)
     except Exception as error:  # what a task raised could not even be told
-        report = execution.untellable(error)
-        settlement = closing.settlement(job.handed, report, backoff, keep_result=keep)
-    closing.log_failure(job.handed, report.keys, settlement.decision)
+        made = report.untellable(error)
+        settlement = closing.settlement(job.handed, made, backoff, keep_result=keep)
+    closing.log_failure(job.handed, made.keys, settlement.decision)
     return settlement
 
 

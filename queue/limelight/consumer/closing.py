@@ -7,9 +7,9 @@ import random
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from limelight import execution
 from limelight.emitter import about_task, failure, fragment
 from limelight.lifecycle import Decision, Fate, Retries, settle
+from limelight.report import Report, failure_result, interrupted
 from limelight.retry import STEADY, Backoff
 from limelight.storage.base import Burial, Handed, Settlement
 
@@ -19,7 +19,7 @@ log = logging.getLogger("limelight.consumer")
 
 
 def settlement(
-    handed: Handed, report: execution.Report, backoff: Backoff = STEADY, *, keep_result: bool = False
+    handed: Handed, report: Report, backoff: Backoff = STEADY, *, keep_result: bool = False
 ) -> Settlement:
     """What a run's report means for its task.
 
@@ -51,8 +51,7 @@ def hand_back(jobs: Iterable[Job]) -> None:
     """Have jobs that are not done settled as interrupted: they go back to the queue, the attempt not counted."""
     for job in jobs:
         if job.settlement is None:
-            report = execution.interrupted(job.watch)
-            job.settlement = settlement(job.handed, report)
+            job.settlement = settlement(job.handed, interrupted(job.watch))
 
 
 def burial(handed: Handed, error: Exception) -> Burial:
@@ -67,7 +66,7 @@ def burial(handed: Handed, error: Exception) -> Burial:
 
 
 def _failure_result(handed: Handed, keys: Mapping[str, Any], outcome: str) -> bytes:
-    return execution.failure_result(
+    return failure_result(
         keys.get("error_type") or outcome,
         keys.get("error_message") or "",
         keys.get("traceback"),

@@ -75,3 +75,4 @@ class Courier:
         if left:
             with self._filled:
                 self._jobs[:0] = left
+        self.trips.signal_settled(jobs)

@@ -68,13 +68,16 @@ class Errand:
             return list(done), []
         if reservation is None:
             self._request = request
+            self.trips.signal_settled(done)
             return left, []
         self._request, self._is_unknown = None, False
         if not reservation.ready and not reservation.delayed:
             self.trips.door.shut(ring)
+        jobs = self._taken(reservation, sent_at)
+        self.trips.signal_settled(done)
+        self.trips.signal_ended(reservation.ended)
         if reservation.delayed and not self._stopping.is_set():
             self.trips.schedule_delayed(self.where)
-        jobs = self._taken(reservation, sent_at)
         if self._stopping.is_set():
             closing.hand_back(jobs)
             return [*left, *jobs], []
@@ -88,6 +91,7 @@ class Errand:
             count=count,
             lease_seconds=self.trips.lease_seconds,
             names=list(self.trips.queue.registry),
+            tell_ended=self.trips.wants_ended,
         )
 
     def _unanswered(self) -> ReserveRequest | None:

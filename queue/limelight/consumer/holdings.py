@@ -6,9 +6,11 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from limelight.execution import Stopwatch
+from limelight.lifecycle import Decision
+from limelight.registry import Registered
+from limelight.report import Stopwatch
 from limelight.storage.base import Handed, Settlement
-from limelight.task import Registered
+from limelight.task import Task
 from limelight.task_queue import RedisQueue
 
 
@@ -24,6 +26,8 @@ class Job:
         good_until: Monotonic seconds until which the lease is surely ours.
         watch: When its code began, None until then.
         settlement: How it is to be settled, None until it is done.
+        task: What ran, as signal handlers are to see it; None until it is done, and if nobody wanted to see it.
+        settled: What Redis has taken, until signal handlers were told of it; None before and after.
     """
 
     queue: RedisQueue
@@ -33,6 +37,8 @@ class Job:
     good_until: float
     watch: Stopwatch | None = None
     settlement: Settlement | None = None
+    task: Task | None = None
+    settled: Decision | None = None
 
     @property
     def is_running(self) -> bool:

@@ -7,7 +7,7 @@ import threading
 from typing import Final
 
 from limelight.errors import LimelightError
-from limelight.execution import failure_result
+from limelight.report import failure_result
 from limelight.storage.administration import CHUNK
 from limelight.task_queue import RedisQueue
 

@@ -11,8 +11,20 @@ from typing import Final
 from limelight import events
 from limelight.emitter import NO_TASK, failure, fragment
 from limelight.errors import RedisError, RedisRefused
-from limelight.lifecycle import Fate
-from limelight.storage.base import Burial, Handed, Lease, Notice, Reservation, ReserveRequest, Settlement
+from limelight.lifecycle import Decision, Fate
+from limelight.seen import recalled
+from limelight.signals import SIGNAL_EXPIRED, SIGNAL_REVOKED, SIGNAL_SCHEDULED, SIGNAL_TIMEOUT
+from limelight.storage.base import (
+    Burial,
+    Handed,
+    Lease,
+    Notice,
+    Reservation,
+    ReserveRequest,
+    Scheduled,
+    Settlement,
+)
+from limelight.task import Task
 from limelight.task_queue import RedisQueue
 
 from .door import Door
@@ -66,7 +78,7 @@ class Trips:
     def make(
         self, done: Sequence[Job], request: ReserveRequest | None, where: str
     ) -> tuple[list[Job], Reservation | None]:
-        """Settle what is done and ask for tasks, in one trip.
+        """Settle what is done and ask for tasks, in one trip; `signal_settled` is to be called when those are held.
 
         Args:
             done: Jobs with their settlements.
@@ -80,13 +92,14 @@ class Trips:
         Raises:
             RedisError: No answer. The same may be asked again, and must be.
         """
+        settlements = [_settlement_of(job) for job in done]
         settled, reserved = self._storage.settle_and_reserve(
-            [_settlement_of(job) for job in done],
+            settlements,
             request,
             where=where,
             result_ttl_ms=self.queue.result_ttl_ms,
         )
-        left = self._unsettled(done, settled, where)
+        left = self._unsettled(done, settlements, settled, where)
         if isinstance(reserved, RedisRefused):
             self.fails(reserved, where)
             return left, None
@@ -98,20 +111,25 @@ class Trips:
         return left, reserved
 
     def _unsettled(
-        self, done: Sequence[Job], replies: Sequence[bool | RedisRefused], where: str
+        self,
+        done: Sequence[Job],
+        settlements: Sequence[Settlement],
+        replies: Sequence[bool | RedisRefused],
+        where: str,
     ) -> list[Job]:
         """Drop what is settled, or can never be; what Redis refuses for now stays, and is told once."""
         left = []
-        for job, reply in zip(done, replies, strict=True):
-            settlement = _settlement_of(job)
+        for job, settlement, reply in zip(done, settlements, replies, strict=True):
             if isinstance(reply, RedisRefused):
                 self._tell_refused(settlement, reply, where)
                 if reply.may_pass:
                     left.append(job)
             elif not reply:
                 log.debug("task %s was settled before, or is not ours any more", settlement.lease.task_id)
-            elif settlement.decision.delay_seconds > 0:
-                self._on_scheduled()
+            else:
+                job.settled = settlement.decision
+                if settlement.decision.delay_seconds > 0:
+                    self._on_scheduled()
         gone = [job for job in done if job not in left] if left else done
         self.holdings.drop(gone)
         if self._refused:
@@ -122,9 +140,14 @@ class Trips:
     def start(self, lease: Lease, where: str) -> Handed | None:
         """Begin the run of a reserved task; None where it ended as revoked, is not ours, or Redis is away."""
         try:
-            (started,) = self._storage.start([lease], lease_seconds=self.lease_seconds, where=where)
+            (started,) = self._storage.start(
+                [lease], lease_seconds=self.lease_seconds, where=where, tell_ended=self.wants_ended
+            )
         except RedisError as error:
             self.fails(error, where)  # the lease brings it back
+            return None
+        if started is not None and started.ended:
+            self.signal_ended([started])
             return None
         return started
 
@@ -145,13 +168,51 @@ class Trips:
 
     def schedule_delayed(self, where: str) -> None:
         """Put what was enqueued for later on the schedule."""
+        wanted = self.queue.signals.wants(SIGNAL_SCHEDULED)
         try:
-            self._storage.schedule_delayed(_SCHEDULE_BATCH, where)
+            scheduled = self._storage.schedule_delayed(_SCHEDULE_BATCH, where, tell_which=wanted)
             self._on_scheduled()
         except RedisError as error:
             log.error("delayed tasks could not be put on the schedule: %s", error)
             self.outage.fails(time.monotonic())
             self.tell_error(events.EVENT_ERROR_SCHEDULING, error, where)
+            return
+        for one in scheduled:
+            self.queue.signals.send(SIGNAL_SCHEDULED, self._recalled(one))
+
+    # -- Signals ----------------------------------------------------------------------------------------
+    @property
+    def wants_ended(self) -> bool:
+        """Whether a handler wants to hear of tasks that ended instead of being started."""
+        signals = self.queue.signals
+        return signals.wants(SIGNAL_REVOKED) or signals.wants(SIGNAL_EXPIRED)
+
+    def signal_ended(self, ended: Sequence[Handed]) -> None:
+        """Tell the user's handlers what ended instead of being started."""
+        for one in ended:
+            signal = SIGNAL_REVOKED if one.ended == "revoked" else SIGNAL_EXPIRED
+            self.queue.signals.send(signal, self._recalled(one))
+
+    def signal_settled(self, jobs: Sequence[Job]) -> None:
+        """Tell the user's handlers what became of jobs that Redis has settled, each once.
+
+        Not part of `make`: handlers may take their time, and what was reserved must be held first.
+        """
+        for job in jobs:
+            decision, job.settled = job.settled, None
+            if decision is not None and self.queue.signals:
+                self._signal_settled(job, decision)
+
+    def _signal_settled(self, job: Job, decision: Decision) -> None:
+        task = job.task
+        if task is None:  # it never began, it is not back yet, or it was given up
+            task = self._recalled(job.handed)
+            if decision.outcome == "timeout":
+                self.queue.signals.send(SIGNAL_TIMEOUT, task)
+        self.queue.signals.send_settled(decision, task)
+
+    def _recalled(self, one: Handed | Scheduled) -> Task | None:
+        return recalled(self.queue.registry, self.queue.name, self.queue.serializer, one)
 
     # -- Telling ----------------------------------------------------------------------------------------
     def fails(self, error: RedisError, where: str, *, dequeueing: bool = True) -> None:

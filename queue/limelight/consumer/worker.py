@@ -62,8 +62,13 @@ class Worker:
         return self._left <= 0
 
     def run(self) -> None:
-        """Work until told to stop and everything is settled; or until worn out, or stuck and given up."""
+        """Work until told to stop and everything is settled; or until worn out, or stuck and given up.
+
+        The user's hooks of workers stand around it, those of each queue.
+        """
         try:
+            for queue in self._errands:
+                queue.hooks.on_startup.call()
             while not self._is_over():
                 try:
                     self._turn()
@@ -76,6 +81,8 @@ class Worker:
             self._forget()
             raise
         finally:
+            for queue in self._errands:
+                queue.hooks.on_shutdown.call()
             self._slot.close()
 
     def _is_over(self) -> bool:
