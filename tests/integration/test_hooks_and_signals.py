@@ -242,12 +242,14 @@ def test_a_run_that_had_to_wait_for_its_turn_is_told_as_locked_or_rate_limited_a
     def limited() -> None:
         raise AssertionError("it was used up")
 
-    with queue.lock_task("report", ttl=60), queue.rate_limit("api", 1, per=60), consuming(queue, workers=1):
-        ends(queue, locked().id)
-        ends(queue, limited().id)
+    with queue.lock_task("report", ttl=60), queue.rate_limit("api", 1, per=60):
+        handles = locked(), limited()
+        with consuming(queue, workers=1):
+            for handle in handles:
+                ends(queue, handle.id)
     assert heard == [
-        *("enqueued", "executing", "locked"),
-        *("enqueued", "executing", "rate-limited", "retrying", "scheduled", "executing", "rate-limited"),
+        *("enqueued", "enqueued", "executing", "locked"),
+        *("executing", "rate-limited", "retrying", "scheduled", "executing", "rate-limited"),
     ]
 
 
@@ -267,8 +269,9 @@ def test_a_run_that_takes_too_long_is_told_as_timeout_even_if_nobody_could_stop_
                 if stops:
                     raise
 
+    handle = slow()
     with consuming(queue, workers=1):
-        ends(queue, slow().id)
+        ends(queue, handle.id)
         may_end.set()
         wait_until(lambda: "timeout" in heard)
     assert heard == ["enqueued", "executing", "timeout"]
