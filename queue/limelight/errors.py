@@ -10,6 +10,7 @@
     ├── RedisError
     │   ├── RedisUnavailable        the command was not sent: nothing has changed (also a ConnectionError)
     │   ├── OutcomeUnknown          it was sent, its answer never came: it may or may not have happened
+    │   ├── NotConfirmed            it happened, but is not known to be as safe as was asked for
     │   └── RedisRefused            Redis answered with an error
     ├── TaskException               the task failed; raised where its result is read
     ├── ResultTimeout               no result within the time given (also a TimeoutError)
@@ -58,6 +59,20 @@ class OutcomeUnknown(RedisError):
     """A command was sent and its answer never came.
 
     Repeating the same call with the same task is safe: the script behind it does nothing a second time.
+
+    Attributes:
+        task_id: The task in question (UUID text), or None where there is none.
+    """
+
+    def __init__(self, message: str, task_id: str | None = None) -> None:
+        super().__init__(message)
+        self.task_id = task_id
+
+
+class NotConfirmed(RedisError):
+    """A task is on the queue, but is not known to be as safe as ``durability`` asks for.
+
+    It will run unless Redis loses it. Enqueueing the very same task again enqueues nothing twice and asks again.
 
     Attributes:
         task_id: The task in question (UUID text), or None where there is none.

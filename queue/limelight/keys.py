@@ -42,7 +42,8 @@ class QueueKeys:
     dead                      zset    id → µs of burial
     revoked                   hash    id → µs until which it is revoked, 0 for good
     events                    stream  the durable events, one JSON object in field ``e``
-    meta                      hash    seq, order, epoch, last_seen, reap_after, longest_lease, last_check
+    meta                      hash    seq, order, epoch, last_seen, reap_after, longest_lease, last_check,
+                                      confirming
     lanes, lanes_used         hash, zset   producer lane → last number; lane → last use
     requests                  hash    owner → its last reserve request
     consumers                 hash    consumer id → its ``<µs> <workers> <JSON>``

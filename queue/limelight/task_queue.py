@@ -15,11 +15,12 @@ from uuid import UUID
 from . import wire
 from .crontab import Schedule, validated
 from .emitter import RedisEventEmitter, Speaker, fragment, service_of
-from .errors import ConfigurationError, OutcomeUnknown, RedisError
+from .errors import ConfigurationError, NotConfirmed, OutcomeUnknown, RedisError
 from .keys import QueueKeys
 from .results import Result
 from .storage.address import Address
 from .storage.base import Parcel
+from .storage.durability import CONFIRMATIONS, Durability
 from .storage.redis import RedisStorage
 from .task import Registered, Registry, Task, TaskOptions, as_seconds, as_timestamp, checked_id
 from .tracecontext import new_span_id, parent_of_enqueue
@@ -134,6 +135,7 @@ class RedisQueue:
         max_redeliveries: How many lost workers a task may survive before it is a dead letter.
         patience: Seconds that an enqueue may wait for a Redis that cannot be reached, or that refuses for a while
             (a failover, a full disk); 0 fails at once.
+        durability: What an enqueue waits for: ``memory`` of Redis, one ``replica``, or Redis' ``disk``.
         redis_options: Passed to redis-py's connections: ``host``, ``port``, ``db``, ``password``, ``ssl_…``.
 
     Attributes:
@@ -155,6 +157,7 @@ class RedisQueue:
         service_name: str | None = None,
         max_redeliveries: int = 3,
         patience: float = 0.0,
+        durability: Durability = "memory",
         **redis_options: Any,
     ) -> None:
         self.keys = QueueKeys(name)
@@ -168,12 +171,15 @@ class RedisQueue:
         self._speaker: Speaker | None = None
         if not url and not redis_options.keys() & {"host", "path", "connection_class"}:
             url = os.environ.get("LIMELIGHT_REDIS_URL") or "redis://localhost:6379/0"
+        if durability not in CONFIRMATIONS:
+            raise ConfigurationError(f"durability {durability!r}: take one of {', '.join(CONFIRMATIONS)}")
         self.storage = RedisStorage(
             Address(url, redis_options),
             self.keys,
             emitter=emitter if events else None,
             speaker=lambda: self.speaker,
             patience_seconds=patience,
+            durability=durability,
         )
 
     def __repr__(self) -> str:
@@ -264,6 +270,7 @@ class RedisQueue:
             RedisUnavailable: Redis cannot be reached; nothing was enqueued.
             OutcomeUnknown: The answer never came. Enqueueing the very same task again is safe.
             RedisRefused: Redis answered with an error; nothing was enqueued.
+            NotConfirmed: It is on the queue, but not known to be as safe as `durability` asks for.
         """
         parcel = self.parcel(task)
         task.receipt = task.receipt or self.storage.new_receipt("enqueue")  # kept until we know how it went
@@ -273,6 +280,12 @@ class RedisQueue:
             raise OutcomeUnknown(
                 f"task {task.id} ({task.name}) may or may not be on queue {self.name!r}: {error}. "
                 "Enqueueing the same task object again is safe.",
+                task.id,
+            ) from error
+        except NotConfirmed as error:
+            raise NotConfirmed(
+                f"task {task.id} ({task.name}) is on queue {self.name!r}, but {error}: a failover or a crash may "
+                "lose it. Enqueueing the same task object again asks again.",
                 task.id,
             ) from error
         except (RedisError, ConfigurationError):

@@ -11,11 +11,22 @@ import pytest
 import redis
 from acl import PASSWORD, ROLES, also_needed, denied, users
 from exporters import ExporterProcess
+from kinds import KINDS
 from running import consuming, has_ended, is_accounted_for, statuses, told
 from servers import wait_until
+from starters import OwnRedis
 from topology import Cluster, SentinelGroup
 
-from limelight import CancelExecution, RedisQueue, RedisRefused, RetryTask, Task, crontab
+from limelight import (
+    CancelExecution,
+    ConfigurationError,
+    NotConfirmed,
+    RedisQueue,
+    RedisRefused,
+    RetryTask,
+    Task,
+    crontab,
+)
 from limelight.embedded import find_binary
 from limelight.inspection import queue_names, queue_view, server_view
 from limelight.keys import QueueKeys
@@ -283,6 +294,22 @@ def test_a_line_has_the_keys_of_its_scripts_and_no_others(role: str, scripts: se
     if role == "caller":
         needed |= {KEYS["dead"], KEYS.result("*")}
     assert needed == granted
+
+
+@pytest.mark.parametrize("durability", ["replica", "disk"])
+def test_who_wants_a_confirmation_needs_the_right_to_ask_for_it(own_redis: OwnRedis, durability: Any) -> None:
+    (also,) = also_needed(f'`durability="{durability}"`')
+    kind = KINDS["redis_8"]
+    if not kind.fits:
+        pytest.skip("Redis 8 cannot be had for this Python and machine")
+    server = redis.Redis.from_url(own_redis(binary=kind.binary()).url)
+    with users(server, "producer", also=tuple(also)):
+        task = queue_of("producer", server, durability=durability).task(name="f")(lambda: 1)
+        with pytest.raises(
+            (NotConfirmed, ConfigurationError), match=r"no replica has|appendonly is disabled"
+        ):
+            task()
+        assert denied(server) == []
 
 
 # -- Elsewhere than on one server ------------------------------------------------------------------------

@@ -22,8 +22,8 @@ ROLES: Final = {
 
 def also_needed(where: str) -> list[list[str]]:
     """The rights that the page's table adds somewhere, per code span."""
-    (row,) = re.findall(rf"^\| {re.escape(where)} \| (.+) \|$", _PAGE, re.MULTILINE)
-    return [rights.split() for rights in re.findall(r"`([^`]+)`", row)]
+    (row,) = re.findall(rf"^\| ({re.escape(where)} \| .+) \|$", _PAGE, re.MULTILINE)
+    return [rights.split() for rights in re.findall(r"`(\+[^`]+)`", row)]
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from servers import free_port, wait_until
 
 from limelight.embedded import bound_to_parent
 
-__all__ = ["Cluster", "Node", "SentinelGroup", "low_port"]
+__all__ = ["Cluster", "Node", "SentinelGroup", "low_port", "replica_of"]
 
 _HOST: Final = "127.0.0.1"
 _SLOTS: Final = 16_384
@@ -339,6 +339,14 @@ class SentinelGroup(_Group):
             seconds,
             "failover",
         )
+
+
+def replica_of(master: Node, binary: Path, folder: Path) -> Node:
+    """A replica that has all its master has."""
+    words = ["--repl-diskless-sync-delay", "0", "--replicaof", _HOST, str(master.port)]
+    replica = Node(binary, folder, words).start()
+    wait_until(lambda: _in_sync(replica, [master]), 20, "the replica in sync")
+    return replica
 
 
 def _in_sync(replica: Node, masters: Sequence[Node]) -> bool:

@@ -26,7 +26,7 @@ def _option(
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @_option(
-    "--redis-url", "LIMELIGHT_REDIS_URL", "URL", "Redis of the queues: redis://, rediss:// or unix://.",
+    "--redis-url", "LIMELIGHT_REDIS_URL", "URL", "Redis of the queues; docs/redis.md has all forms: redis://, rediss+cluster://, …",
     config.DEFAULT_REDIS_URL,
 )  # fmt: skip
 @_option(

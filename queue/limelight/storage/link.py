@@ -127,6 +127,18 @@ class Link:
             answers = self._again(send(), send)
         return _none_refused(answers if isinstance(answers, list) else [answers])
 
+    def confirmed(self, call: Call, *commands: Words) -> tuple[Any, Any]:
+        """Run one script, and plain commands behind it on the same connection, in one trip.
+
+        Returns the answers to the script and to the last command, for which the error of any command stands in.
+        Raises as `call`, and only where the script was not executed or may not have been.
+        """
+        send = functools.partial(self._together, call, commands)
+        answers = self._again(send(), send)
+        if isinstance(answers, Exception):
+            raise answers
+        return answers[0], next((one for one in answers if isinstance(one, Exception)), answers[-1])
+
     def command(self, *words: str | bytes | int | float) -> Any:
         """Run one plain command. Raises as `call`."""
         send = functools.partial(self._plain, words)
@@ -168,6 +180,11 @@ class Link:
 
     def _plain(self, words: Words) -> Any:
         return self._exchange(self._ready([]), [words])[0]
+
+    def _together(self, call: Call, commands: Sequence[Words]) -> Any:
+        """All answers, or the error of the script."""
+        replies = self._exchange(self._ready([call.script]), [_evalsha(call), *commands])
+        return replies[0] if isinstance(replies[0], Exception) else replies
 
     def _transacted(self, commands: Sequence[Words]) -> Any:
         """All answers, or the first error."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from limelight.emitter import NO_TASK, RedisEventEmitter, Speaker
-from limelight.errors import ConfigurationError, OutcomeUnknown, RedisRefused, RedisUnavailable
+from limelight.errors import ConfigurationError, NotConfirmed, OutcomeUnknown, RedisRefused, RedisUnavailable
 from limelight.keys import REGISTRY, QueueKeys
 from limelight.task import Receipt
 from limelight.tracecontext import new_span_id, new_trace_id
@@ -18,6 +18,7 @@ from limelight.tracecontext import new_span_id, new_trace_id
 from . import packing
 from .address import Address
 from .base import Burial, Handed, Lease, Notice, Parcel, Reservation, ReserveRequest, Settlement
+from .durability import CONFIRMATIONS, Durability
 from .link import Call, Link
 from .links import ThreadLinks
 from .listening import PubSub, live_events, subscribed
@@ -46,6 +47,7 @@ class RedisStorage:
         speaker: Who we are in events.
         patience_seconds: How long an enqueue may wait for a Redis that cannot be reached, or that refuses for
             a while (a failover); 0: fail at once.
+        durability: What an enqueue waits for before it returns.
     """
 
     def __init__(
@@ -56,12 +58,15 @@ class RedisStorage:
         emitter: RedisEventEmitter | None,
         speaker: Callable[[], Speaker],
         patience_seconds: float = 0.0,
+        durability: Durability = "memory",
     ) -> None:
         self.address = address
         self.keys = keys
         self.emitter = emitter
         self._speaker = speaker
         self._patience = patience_seconds
+        self._confirmation = CONFIRMATIONS[durability]
+        self._checked = False
         self._keys = {name: script.keys(keys) for name, script in SCRIPTS.items()}
         self._head = ("0", keys.queue, self.channel, emitter.max_events if emitter else 0)
         self._links = ThreadLinks(address, keys["meta"])
@@ -81,13 +86,14 @@ class RedisStorage:
             RedisUnavailable: Redis cannot be reached; nothing was enqueued.
             OutcomeUnknown: Its answer never came; the same call with the same receipt repeats it safely.
             RedisRefused: Redis answered with an error; nothing was enqueued.
-            ConfigurationError: A task of that id is on the queue already.
+            NotConfirmed: It was enqueued, but the durability asked for is not confirmed; repeat it likewise.
+            ConfigurationError: A task of that id is on the queue already, or Redis cannot confirm anything.
         """
         args = [arg for parcel in parcels for arg in packing.item(parcel)]
         call = self._call("enqueue", [receipt.lane, receipt.number, *args])
         try:
             reply = self._repeat(call)
-        except (OutcomeUnknown, KeyboardInterrupt, SystemExit):
+        except (OutcomeUnknown, NotConfirmed, KeyboardInterrupt, SystemExit):
             self._links.get().retire_lane("enqueue")  # this number may be repeated, so none may follow it
             raise
         if isinstance(reply, bytes):
@@ -104,7 +110,7 @@ class RedisStorage:
         while True:
             try:
                 self._announce_at_times()
-                return link.call(call)
+                return self._sent(link, call)
             except OutcomeUnknown as error:
                 first, unknown = unknown is None, error
                 if first:
@@ -119,6 +125,24 @@ class RedisStorage:
             if unknown is not None and time.monotonic() >= deadline:
                 raise OutcomeUnknown(f"{unknown}{then}") from unknown  # the first try may have arrived
             time.sleep(0.05)
+
+    def _sent(self, link: Link, call: Call) -> Any:
+        """Run the script, and have it confirmed.
+
+        The write in between is for a repeat that had nothing to write: Redis confirms what *this* connection wrote.
+        """
+        if self._confirmation is None:
+            return link.call(call)
+        if not self._checked:
+            self._confirmation.check(link)
+            self._checked = True
+        write = ("HSET", self.keys["meta"], "confirming", 1)
+        reply, answer = link.confirmed(call, write, self._confirmation.words)
+        if isinstance(answer, Exception):
+            raise NotConfirmed(f"{self._confirmation.missing} ({answer})")
+        if not isinstance(reply, bytes) and not self._confirmation.is_given(answer):
+            raise NotConfirmed(self._confirmation.missing)
+        return reply
 
     def _announce_at_times(self) -> None:
         if time.monotonic() - self._announced < _ANNOUNCE_SECONDS:
