@@ -26,7 +26,8 @@ def _option(
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @_option(
-    "--redis-url", "LIMELIGHT_REDIS_URL", "URL", "Redis of the queues; docs/redis.md has all forms: redis://, rediss+cluster://, …",
+    "--redis-url", "LIMELIGHT_REDIS_URL", "URL",
+    "Redis of the queues: redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://.",
     config.DEFAULT_REDIS_URL,
 )  # fmt: skip
 @_option(
