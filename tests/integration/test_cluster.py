@@ -172,29 +172,47 @@ def test_a_key_that_is_half_way_is_read_where_it_is(cluster: Cluster) -> None:
     cluster.migrate(key, source)
 
 
+@contextlib.contextmanager
+def half_way(cluster: Cluster, queue: RedisQueue) -> Iterator[Callable[[], None]]:
+    """The queue's slot is about to move, so that none of its scripts finds all its keys; until what is yielded."""
+    key = queue.keys["meta"]
+    source, slot = cluster.owner(key), queue.storage.address.slot(key)
+    target = next(node for node in cluster.nodes if node is not source)
+    target.client.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", cluster.id_of(source))
+    source.client.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", cluster.id_of(target))
+
+    def end() -> None:
+        for node in (source, target):
+            node.client.execute_command("CLUSTER SETSLOT", slot, "STABLE")
+
+    try:
+        yield end
+    finally:
+        end()
+
+
 def test_keys_that_stay_half_way_are_an_error_that_may_pass(cluster: Cluster) -> None:
     queue = RedisQueue("delta", url=cluster.url)
     task = queue.task(name="f")(lambda: 1)
     task()
-    source, slot = cluster.owner(queue.keys["meta"]), queue.storage.address.slot(queue.keys["meta"])
-    target = next(node for node in cluster.nodes if node is not source)
-    target.client.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", cluster.id_of(source))
-    source.client.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", cluster.id_of(target))
-    try:
+    with half_way(cluster, queue):
         with pytest.raises(RedisRefused, match=r"TRYAGAIN|rehashing") as refused:
             task()
         assert refused.value.may_pass
-        patient = RedisQueue("delta", url=cluster.url, patience=20).task(name="f")(lambda: 2)
-        with ThreadPoolExecutor() as pool:
-            later = pool.submit(patient)
-            with pytest.raises(TimeoutError):
-                later.result(1.2)
-            for node in (source, target):
-                node.client.execute_command("CLUSTER SETSLOT", slot, "STABLE")
-            assert later.result(10)
-    finally:
-        for node in (source, target):
-            node.client.execute_command("CLUSTER SETSLOT", slot, "STABLE")
+    assert len(told(queue, status="enqueued")) == 1
+
+
+@pytest.mark.parametrize(("patience", "seconds"), [(0, 0.3), (20, 1.3)])
+def test_keys_that_are_half_way_are_waited_for(cluster: Cluster, patience: float, seconds: float) -> None:
+    queue = RedisQueue("delta", url=cluster.url, patience=patience)
+    task = queue.task(name="f")(lambda: 1)
+    task()
+    with half_way(cluster, queue) as end, ThreadPoolExecutor() as pool:
+        later = pool.submit(task)
+        with pytest.raises(TimeoutError):
+            later.result(seconds)
+        end()
+        assert later.result(10)
     assert len(told(queue, status="enqueued")) == 2
 
 
