@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -222,6 +223,9 @@ def _pool(
     if tls:
         pool.connection_class = SSLConnection
     known = pool.connection_kwargs
+    if issubclass(pool.connection_class, SSLConnection):  # older versions of redis-py check no names
+        trusts_anybody = known.get("ssl_cert_reqs", "required") in {None, "none", ssl.CERT_NONE}
+        known.setdefault("ssl_check_hostname", not trusts_anybody)
     # What our scripts rely on goes before anything that the URL asks for.
     known.update(protocol=2, decode_responses=False, retry=Retry(NoBackoff(), 0))
     return pool, {name: known.pop(name) for name in _SENTINEL_OPTIONS if name in known}
