@@ -16,7 +16,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import redis
 from redis.connection import AbstractConnection
@@ -32,6 +32,7 @@ _BETWEEN_NODES_SECONDS: Final = 1.0
 """How long a command waits for keys that a Cluster is moving."""
 _BETWEEN_NODES_POLL_SECONDS: Final = 0.05
 
+_Answer = TypeVar("_Answer")
 Words: TypeAlias = Sequence[str | bytes | int | float]
 """One command of Redis' protocol."""
 
@@ -85,7 +86,7 @@ class Link:
         return reply
 
     def pipeline(self, calls: Sequence[Call]) -> list[Any]:
-        """Run scripts in one trip; each reply is an answer or a RedisRefused.
+        """Run scripts in one trip; each reply is an answer, a RedisRefused or (not executed) a RedisUnavailable.
 
         Raises:
             RedisUnavailable: Nothing was sent.
@@ -100,31 +101,22 @@ class Link:
         return replies
 
     def idempotent(self, call: Call) -> Any:
-        """Run a script that may be run again: repeated once if the answer is lost. Raises as `call`."""
-        try:
-            return self.call(call)
-        except OutcomeUnknown:
-            return self.call(call)
+        """Run a script that may be run again: repeated once if the connection breaks. Raises as `call`."""
+        return _twice(functools.partial(self.call, call))
 
     def read(self, *words: str | bytes | int | float) -> Any:
-        """Run one plain command that may be run again: repeated once if the answer is lost. Raises as `call`."""
+        """Run one plain command that may be run again: repeated once if the connection breaks. Raises as `call`."""
         (answer,) = self.read_all(words)
         return answer
 
     def read_all(self, *commands: Words) -> list[Any]:
         """Run plain commands in one trip, as `read` does one."""
-        try:
-            return self._commands(commands)
-        except OutcomeUnknown:
-            return self._commands(commands)
+        return _twice(functools.partial(self._commands, commands))
 
     def transaction(self, *commands: Words) -> list[Any]:
         """Run plain commands as `read_all` does, with nobody else's in between: their answers fit together."""
         send = functools.partial(self._transacted, commands)
-        try:
-            answers = self._again(send(), send)
-        except OutcomeUnknown:
-            answers = self._again(send(), send)
+        answers = _twice(lambda: self._again(send(), send))
         return _none_refused(answers if isinstance(answers, list) else [answers])
 
     def confirmed(self, call: Call, *commands: Words) -> tuple[Any, Any]:
@@ -267,7 +259,8 @@ class Link:
         except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError) as error:
             self.close()
             raise OutcomeUnknown(
-                f"the connection to Redis at {self._address.shown} broke before the answer came: {reason(error)}"
+                f"the connection to Redis at {self._address.shown_of(connection)} broke before the answer came: "
+                f"{reason(error)}"
             ) from error
         except (
             BaseException
@@ -305,6 +298,16 @@ def _evalsha(call: Call) -> Words:
 
 def _eval(call: Call) -> Words:
     return ("EVAL", call.script.source, len(call.keys), *call.keys, *call.args)
+
+
+def _twice(send: Callable[[], _Answer]) -> _Answer:
+    """Send again if the connection broke; after a time-out, waiting as long again would help nobody."""
+    try:
+        return send()
+    except OutcomeUnknown as error:
+        if isinstance(error.__cause__, redis.exceptions.TimeoutError):
+            raise
+        return send()
 
 
 def _none_refused(answers: list[Any]) -> list[Any]:
