@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from limelight.errors import OutcomeUnknown, RedisRefused, RedisUnavailable
+from limelight.inspection import queue_names
 from limelight.storage.address import Address
 from limelight.storage.links import Links
 
@@ -14,6 +16,8 @@ CONNECT_SECONDS: Final = 2.0
 READ_SECONDS: Final = 5.0
 NO_ANSWER: Final = (RedisUnavailable, OutcomeUnknown)
 """What says that Redis is away, and not that it will not do a thing."""
+NODE_AWAY_SECONDS: Final = 2.0
+"""How long a queue whose node of a Cluster is away is left alone, so that it holds up no other."""
 
 
 def connect(settings: Settings) -> Links:
@@ -25,6 +29,19 @@ def connect(settings: Settings) -> Links:
     if settings.redis_password:
         options["password"] = settings.redis_password
     return Links(Address(settings.redis_url, options))
+
+
+def announced(links: Links, *, is_first: bool) -> Sequence[str]:
+    """The queues in the registry; on a Cluster none if its node is away, unless none is known yet.
+
+    Those of the queues need not be away with it. Raises as `queue_names`.
+    """
+    try:
+        return queue_names(links)
+    except NO_ANSWER:
+        if is_first or not links.address.is_cluster:
+            raise
+        return ()
 
 
 def explain(error: BaseException) -> str:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from limelight.errors import ConfigurationError, LimelightError, RedisError
-from limelight.inspection import queue_names
 
 from . import catalog
 from .config import Settings
-from .connection import NO_ANSWER, connect, explain
+from .connection import NO_ANSWER, NODE_AWAY_SECONDS, announced, connect, explain
 from .ports import Tally
 from .queue_fold import QueueFold
 
@@ -21,8 +20,6 @@ POLL_SECONDS: Final = 0.25
 DISCOVER_SECONDS: Final = 1.0
 _BACK_OFF_SECONDS: Final = (0.25, 0.5, 1.0, 2.0, 4.0)
 _BATCHES_IN_A_ROW: Final = 20
-_NODE_AWAY_SECONDS: Final = 2.0
-"""How long a queue whose node of a Cluster is away is left alone, so that it holds up no other."""
 _log = logging.getLogger(__name__)
 
 
@@ -123,17 +120,9 @@ class MetricsPipeline:
         if now - self._discovered_at < DISCOVER_SECONDS and not self._nudged.is_set():
             return
         self._discovered_at = now
-        for queue in self._announced():
+        for queue in announced(self._links, is_first=not self._folds):
             if queue not in self._folds and queue not in self._refused:
                 self._adopt(queue)
-
-    def _announced(self) -> Sequence[str]:
-        try:
-            return queue_names(self._links)
-        except NO_ANSWER:
-            if not (self._links.address.is_cluster and self._folds):
-                raise
-            return ()  # the registry's node is away, those of the queues need not be
 
     def _adopt(self, queue: str) -> None:
         try:
@@ -154,7 +143,7 @@ class MetricsPipeline:
             if not self._links.address.is_cluster:  # where the other queues are on other nodes
                 raise
             self._complain(fold, error)
-            self._broken[fold.queue] = time.monotonic() + _NODE_AWAY_SECONDS
+            self._broken[fold.queue] = time.monotonic() + NODE_AWAY_SECONDS
         except Exception as error:
             self._complain(fold, error)
         else:

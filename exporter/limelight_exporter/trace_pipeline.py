@@ -15,12 +15,11 @@ from typing import Final
 
 from limelight.errors import ConfigurationError, LimelightError, RedisError
 from limelight.events import Event
-from limelight.inspection import queue_names
 from limelight.storage.links import Links
 
 from . import catalog
 from .config import Settings
-from .connection import connect, explain
+from .connection import NO_ANSWER, NODE_AWAY_SECONDS, announced, connect, explain
 from .ops import SpanRecord
 from .ports import SpanSink, Tally
 from .snapshot import Cursor, Saved
@@ -138,6 +137,7 @@ class TracePipeline:
         self._group = settings.group
         self._sink, self._tally = sink, tally
         self._queues: dict[str, QueueTraces | None] = {}
+        self._away: dict[str, float] = {}
         self._stopping = threading.Event()
         self._failures = 0
         self._thread = threading.Thread(target=self._run, name="limelight-traces", daemon=True)
@@ -169,12 +169,29 @@ class TracePipeline:
         self._save_all()
 
     def _turn(self) -> bool:
-        for queue in queue_names(self._links):
+        for queue in announced(self._links, is_first=not self._queues):
             if queue not in self._queues:
                 self._queues[queue] = self._adopted(queue)
         more = False
-        for traces in self._queues.values():
-            more |= traces is not None and not self._stopping.is_set() and traces.step()
+        for queue, traces in self._queues.items():
+            if traces is not None and not self._stopping.is_set():
+                more |= self._step(queue, traces)
+        return more
+
+    def _step(self, queue: str, traces: QueueTraces) -> bool:
+        """One batch of one queue; on a Cluster, a node that is away holds up no queue of the others."""
+        if time.monotonic() < self._away.get(queue, 0.0):
+            return False
+        try:
+            more = traces.step()
+        except NO_ANSWER as error:
+            if not self._links.address.is_cluster:
+                raise
+            if queue not in self._away:
+                _log.warning("no spans of queue %s: %s (trying again until it works)", queue, explain(error))
+            self._away[queue] = time.monotonic() + NODE_AWAY_SECONDS
+            return False
+        self._away.pop(queue, None)
         return more
 
     def _adopted(self, queue: str) -> QueueTraces | None:

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import redis
 from exporters import ExporterProcess
 from kinds import KINDS
+from otlp import OtlpReceiver
 from running import client_of, consuming, has_ended, is_accounted_for, statuses, told
 from servers import wait_until
 from topology import Cluster, low_port
@@ -217,7 +219,9 @@ def test_keys_that_are_half_way_are_waited_for(cluster: Cluster, patience: float
 
 
 @pytest.mark.slow
-def test_a_master_that_dies_is_an_error_and_its_return_the_end_of_it(tmp_path: Path) -> None:
+def test_a_master_that_dies_is_an_error_and_its_return_the_end_of_it(
+    tmp_path: Path, otlp_receiver: OtlpReceiver
+) -> None:
     options = ["--appendonly", "yes", "--cluster-require-full-coverage", "no"]
     with Cluster(find_binary(), tmp_path, options=options) as cluster, contextlib.ExitStack() as running:
         all_queues = queues(cluster)
@@ -225,7 +229,9 @@ def test_a_master_that_dies_is_an_error_and_its_return_the_end_of_it(tmp_path: P
         for queue in all_queues:
             running.enter_context(consuming(queue, workers=2))
             tasks[queue.name]().get(blocking=True, timeout=10)
-        exporter = running.enter_context(ExporterProcess(cluster.url, tmp_path / "log").wait_until_ready())
+        tracing = ("--otlp-endpoint", otlp_receiver.http_endpoint)
+        exporter = ExporterProcess(cluster.url, tmp_path / "log", *tracing)
+        running.enter_context(exporter.wait_until_ready())
         victim = next(q for q in all_queues if cluster.owner(q.keys["meta"]) is not cluster.owner(REGISTRY))
         node = cluster.owner(victim.keys["meta"])
         node.kill()
@@ -233,7 +239,14 @@ def test_a_master_that_dies_is_an_error_and_its_return_the_end_of_it(tmp_path: P
             tasks[victim.name]()
         others = [queue for queue in all_queues if queue is not victim]
         for queue in others:
-            assert tasks[queue.name]().get(blocking=True, timeout=10) == 1
+            handle = tasks[queue.name]()
+            assert handle.get(blocking=True, timeout=10) == 1
+            trace_id = UUID(handle.id).hex
+            wait_until(
+                lambda trace_id=trace_id: sum(span.trace_id == trace_id for span in otlp_receiver.spans) == 2,
+                20,
+                "its spans",
+            )
         scraped = exporter.scrape()
         for queue in others:
             assert scraped.value("limelight_exporter_queue_current", queue=queue.name) == 1
