@@ -6,15 +6,19 @@ Wants CHAOS_LEDGER (a path) and LIMELIGHT_REDIS_URL in the environment; CHAOS_PL
 from __future__ import annotations
 
 import datetime as dt
+import inspect
 import os
 import random
+from collections.abc import Callable, Coroutine
+from typing import Any, cast
 
-from limelight import crontab
+from limelight import SKIPPED, TaskException, crontab, every
 from limelight.tracecontext import current_run
 
-from .kinds import KINDS, Kind, Run
+from .kinds import KINDS, Kind
 from .ledger import Ledger
 from .plants import plant_from
+from .runs import Run
 from .sender import Sender
 from .target import chaos_queue
 
@@ -23,28 +27,39 @@ queue = chaos_queue()
 ledger = Ledger(os.environ["CHAOS_LEDGER"])
 
 
-def noted() -> str:
-    """Note that this run is being executed; returns its span id, which names the run wherever it is told of."""
+def noted(key: str = "", inputs: tuple[object, ...] = ()) -> Run:
+    """Note that a run is being executed, and what it was given; returns the run."""
     run = current_run.get()
     assert run is not None
-    ledger.note(say="ran", span=run.span_id, pid=os.getpid())
-    return run.span_id
+    ledger.note(say="ran", span=run.span_id, pid=os.getpid(), given=[shown(one) for one in inputs])
+    chance = random.Random(run.span_id)
+    return Run(key, run.span_id, chance, Sender(queue, ledger, chance))
 
 
-def declare(kind: Kind) -> None:
-    """Make a kind a task of the queue."""
-    if (run := kind.run) is None:
-        return
+def shown(given: object) -> object:
+    """What an earlier task left, as the ledger has it."""
+    if isinstance(given, list):
+        return [shown(one) for one in given]
+    if isinstance(given, TaskException):
+        return "failure"
+    return "skipped" if given is SKIPPED else given
 
-    def execute(key: str) -> object:
-        chance = random.Random(noted())
-        return run(Run(key, chance, Sender(queue, ledger, chance)))
 
-    queue.task(name=kind.name, **kind.options)(execute)
+def declared(kind: Kind, run: Callable[[Run], object]) -> Callable[..., object]:
+    """A kind as a function that the queue can run."""
+
+    def execute(key: str, *inputs: object) -> object:
+        return run(noted(key, inputs))
+
+    async def execute_async(key: str, *inputs: object) -> object:
+        return await cast("Coroutine[Any, Any, object]", run(noted(key, inputs)))
+
+    return execute_async if inspect.iscoroutinefunction(run) else execute
 
 
 for one in KINDS.values():
-    declare(one)
+    if one.run is not None:
+        queue.task(name=one.name, **one.options)(declared(one, one.run))
 
 
 @queue.periodic_task(crontab(minute="*"))
@@ -61,4 +76,16 @@ def every_second_minute(when: dt.datetime) -> bool:
 @queue.periodic_task(every_second_minute)
 def tock() -> None:
     """Run every second minute."""
+    noted()
+
+
+@queue.periodic_task(every(5))
+def pulse() -> None:
+    """Run every five seconds."""
+    noted()
+
+
+@queue.periodic_task(every(15), catch_up="all")
+def makeup() -> None:
+    """Run every fifteen seconds, and once for each time that was missed."""
     noted()

@@ -66,7 +66,7 @@ def _judged(queue: Queue, key: str, thing: str) -> Iterator[str]:
         if re.fullmatch(pattern, thing):
             yield from (f"{key}: {problem}" for problem in check(queue))
             return
-    if not thing.startswith("result:"):
+    if not thing.startswith(("result:", "limit:")):
         yield f"{key}: should be gone, or has no row in the census"
     elif queue.aged:
         yield f"{key}: has outlived its time"

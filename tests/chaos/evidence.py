@@ -10,7 +10,6 @@ from typing import Any, Final
 import msgspec
 
 from .actors import Life
-from .reader import Look
 from .story import Told
 
 _lines: Final = msgspec.json.Encoder()
@@ -33,7 +32,6 @@ class Evidence:
     Attributes:
         events: All that was told, in order.
         seen: When each was read, in Unix seconds.
-        looks: What the reader saw besides.
         mismatches: Moments at which records and states did not agree.
         noted: What producers and tasks noted in their ledgers.
         moves: When Redis' clock was moved, and to how many seconds ahead; the first is its start.
@@ -48,7 +46,6 @@ class Evidence:
 
     events: Sequence[Told]
     seen: Sequence[float] = ()
-    looks: Sequence[Look] = ()
     mismatches: Sequence[str] = ()
     noted: Sequence[Mapping[str, Any]] = ()
     moves: Sequence[tuple[float, float]] = ((0.0, 0.0),)

@@ -1,15 +1,14 @@
 """Whether periodic tasks ran when they were due: never twice for one due time, and never too seldom.
 
-What is right when the clock jumps or nobody could look: each due time runs at most once and due times only go
-up. A minute of Redis' clock must have its run if somebody could have fired it: for `CALM_SECONDS` within that
-minute Redis and at least one consumer were left alone, and Redis' clock had not been moved for more than a
-minute (a consumer looks once a minute, so it needs that long to find the new beginning of minutes; one that
-starts looks at once). Of several minutes that passed while nobody could look, the latest alone is made up for.
+What is right when the clock jumps or nobody could look: due times only go up, and each runs at most once. A task
+that makes up for all it missed misses none, whatever happened, jumps of the clock included. Of another the latest
+due time alone is made up for, so one may be missing; but not if somebody could have fired it before the next was
+due: if Redis and a consumer were left alone for `CALM_SECONDS` around it, and Redis' clock stood long enough
+for that consumer to see the new time (it looks at least as often as the most frequent task is due).
 """
 
 from __future__ import annotations
 
-import bisect
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,96 +18,84 @@ from typing import Final
 from .evidence import Evidence
 from .story import Told
 
-PERIODS: Final[Mapping[str, int]] = {"tick": 1, "tock": 2}
-"""Periodic task → every how many minutes it is due."""
 CALM_SECONDS: Final = 15.0
-_ALIGNED_AFTER_SECONDS: Final = 62.0
+_SEES_A_JUMP_AFTER_SECONDS: Final = 8.0
 _CLOCK_LAG_SECONDS: Final = 2.5
-_MINUTE: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Fired:
-    """One run of a periodic task that was put on the queue; `due`: None where two were read at once."""
+class Period:
+    """When a task is due: at each multiple of so many seconds; whether it makes up for all that it missed."""
 
-    event: Told
-    due: float | None
+    seconds: int
+    misses_none: bool = False
+
+
+PERIODS: Final[Mapping[str, Period]] = {
+    "tick": Period(60),
+    "tock": Period(120),
+    "pulse": Period(5),
+    "makeup": Period(15, misses_none=True),
+}
+"""The periodic tasks of `app`."""
 
 
 def problems(evidence: Evidence) -> Iterator[str]:
     """What is wrong with the periodic runs."""
-    for name, every in PERIODS.items():
-        runs = list(fired(evidence, name))
-        yield from _wrong(name, every, runs, evidence)
-        yield from _missing(name, every, runs, evidence)
+    for name, period in PERIODS.items():
+        fired = [
+            event for event in evidence.events if event.status == "scheduling-periodic" and event.task == name
+        ]
+        yield from _wrong(name, period, fired, evidence)
+        yield from _missing(name, period, [event.due or 0.0 for event in fired], evidence)
 
 
-def fired(evidence: Evidence, name: str) -> Iterator[Fired]:
-    """The runs of one periodic task, each with the due time that Redis remembered after it."""
-    events = [
-        event for event in evidence.events if event.status == "scheduling-periodic" and event.task == name
-    ]
-    upto = [look.upto for look in evidence.looks]
-    for event, following in itertools.zip_longest(events, events[1:]):
-        at = bisect.bisect_left(upto, event.seq)
-        alone = at < len(upto) and (following is None or following.seq > upto[at])
-        yield Fired(event, evidence.looks[at].due.get(name) if alone else None)
-
-
-def _wrong(name: str, every: int, runs: Sequence[Fired], evidence: Evidence) -> Iterator[str]:
+def _wrong(name: str, period: Period, fired: Sequence[Told], evidence: Evidence) -> Iterator[str]:
     enqueued = {event.id for event in evidence.events if event.status == "enqueued" and event.task == name}
     last = 0.0
-    for run in runs:
-        if run.event.id not in enqueued:
-            yield f"{name}: a run was told and never enqueued ({run.event.id})"
-        if run.due is None:
-            continue
-        if run.due <= last:
-            yield f"{name}: due {_shown(run.due)} ran again after {_shown(last)}"
-        if run.due % (every * _MINUTE):
-            yield f"{name}: {run.due} is no due time of it"
-        if run.due > run.event.timestamp + 1.0:
-            yield f"{name}: due {_shown(run.due)} ran early, at {_shown(run.event.timestamp)}"
-        last = max(last, run.due)
-    if extra := len(enqueued) - len(runs):
+    for event in fired:
+        due = event.due or 0.0
+        if event.id not in enqueued:
+            yield f"{name}: a run was told and never enqueued ({event.id})"
+        if due <= last:
+            yield f"{name}: due {_shown(due)} ran after {_shown(last)}"
+        if due % period.seconds:
+            yield f"{name}: {due} is no due time of it"
+        if due > event.timestamp + 1.0:
+            yield f"{name}: due {_shown(due)} ran early, at {_shown(event.timestamp)}"
+        last = max(last, due)
+    if extra := len(enqueued) - len(fired):
         yield f"{name}: {extra:+d} runs enqueued that were not told as scheduled"
-    if (
-        repeated := len(runs)
-        - len({run.due for run in runs if run.due})
-        - sum(run.due is None for run in runs)
-    ):
-        yield f"{name}: {repeated} due times ran twice"
 
 
-def _missing(name: str, every: int, runs: Sequence[Fired], evidence: Evidence) -> Iterator[str]:
-    dues = {run.due for run in runs}
-    if len(runs) < 2 or None in dues:
-        return
-    known = sorted(due for due in dues if due is not None)
-    for number in range(int(known[0] // _MINUTE), int(known[-1] // _MINUTE) + 1):
-        due = number * _MINUTE
-        if number % every == 0 and due not in dues and (calm := _calm_at(due, evidence)):
-            yield f"{name}: due {_shown(due)} never ran, although {calm} could have fired it"
+def _missing(name: str, period: Period, dues: Sequence[float], evidence: Evidence) -> Iterator[str]:
+    for before, after in itertools.pairwise(sorted(set(dues))):
+        number = round((after - before) / period.seconds)
+        for due in [before + period.seconds * step for step in range(1, number)]:
+            if period.misses_none:
+                yield f"{name}: due {_shown(due)} never ran, and it makes up for all"
+            elif calm := _calm_at(due, period.seconds, evidence):
+                yield f"{name}: due {_shown(due)} never ran, although {calm} could have fired it"
 
 
-def _calm_at(due: float, evidence: Evidence) -> str:
-    """Who could have fired it: a consumer that was left alone long enough within the minute; "" if nobody."""
+def _calm_at(due: float, period: float, evidence: Evidence) -> str:
+    """Who could have fired it: a consumer that was left alone long enough around that time; "" if nobody."""
+    early = due - max(0.0, CALM_SECONDS - period)
     for began, ended, ahead in _steady(evidence.moves):
-        minute = (max(due - ahead, began), min(due + _MINUTE - ahead, ended))
+        around = (max(early - ahead, began), min(due + period - ahead, ended))
         for consumer, lives in evidence.lives.items():
             for life in lives if consumer.startswith("consumer") else ():
-                aligned = minute[0] if began == 0.0 else max(minute[0], began + _ALIGNED_AFTER_SECONDS)
-                since = life.began if life.began > began else aligned
-                window = (max(minute[0], since), min(minute[1], life.ended))
-                if _longest_calm(window, consumer, evidence) >= CALM_SECONDS:
+                window = (max(around[0], life.began), min(around[1], life.ended))
+                if due - ahead < window[1] and _longest_calm(window, consumer, evidence) >= CALM_SECONDS:
                     return f"{consumer} (pid {life.pid})"
     return ""
 
 
 def _steady(moves: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float, float]]:
-    """Times between moves of the clock: beginning, end, seconds that it was ahead."""
+    """Times between moves of the clock: when all have seen the new time, the end, seconds that it was ahead."""
     for (began, ahead), (ended, _) in itertools.zip_longest(moves, moves[1:], fillvalue=(math.inf, 0.0)):
-        yield (began + _CLOCK_LAG_SECONDS if began else 0.0), ended, ahead
+        settled = began + _CLOCK_LAG_SECONDS + _SEES_A_JUMP_AFTER_SECONDS if began else 0.0
+        yield settled, ended, ahead
 
 
 def _longest_calm(window: tuple[float, float], consumer: str, evidence: Evidence) -> float:

@@ -31,38 +31,31 @@ class Plant:
 
 
 PLANTS: Final[Mapping[str, Plant]] = {
-    "settle-without-token": Plant("settle", r"and r\[TOKEN\] == s\[2\] ", "", "kinds"),
+    "settle-without-token": Plant("settle", r"r\[TOKEN\] == s\[2\] and ", "", "executions"),
     "enqueue-without-lane": Plant(
-        "enqueue", r"if tonumber\(ARGV\[7\]\) <= [^\n]* then return 0 end", "", "enqueues"
-    ),
-    "lost-told-of-reserved": Plant(
-        "reap", r"(?s)if r\[STATE\] ~= 'running' then.*?return 'returned'\nend", "", "runs"
-    ),
-    "close-untold": Plant(
-        "settle", r"if s\[3\] ~= 'retrying' then", "if s[3] ~= 'retrying' and r[RUN] == 1 then", "runs"
-    ),
+        "enqueue", r"if tonumber\(ARGV\[7\]\) <= tonumber\(redis.call\('HGET', LANES[^\n]*", "", "enqueues"),
+    "close-untold": Plant("settle", r"if s\[3\] ~= 'retrying' then\n    tell", "if r[RUN] == 1 then tell", "runs"),
     "lost-untold": Plant("reap", r"tell\('lost'", "type('lost'", "runs"),
-    "number-skipped": Plant("", r"META, 'seq', #told\)", "META, 'seq', #told + (now % 50 == 0 and 1 or 0))", "numbers"),
+    "number-skipped": Plant("", r"whole\(seq \+ n\)", "whole(seq + n + (now % 50 == 0 and 1 or 0))", "numbers"),
     "run-number-reused": Plant("", r"'running', r\[RUN\] \+ 1", "'running', r[ATTEMPT] + 1", "runs"),
     "retry-for-free": Plant(
-        "settle", r"r\[RETRIES\] = r\[RETRIES\] - 1", "r[RETRIES] = r[RETRIES] - (now % 3 == 0 and 0 or 1)", "attempts"
-    ),
+        "settle", r"r\[RETRIES\] - 1", "r[RETRIES] - (now % 3 == 0 and 0 or 1)", "attempts"),
     "promoted-into-nothing": Plant(
-        "promote",
-        r"to_ready\(id, r, tail, dues\[n\]\)",
-        "if now % 40 ~= 0 then to_ready(id, r, tail, dues[n]) end",
-        "drained",
-    ),
+        "promote", r"to_ready\(id, r, tail, dues\[n\]\)", "if now % 9 > 0 then \\g<0> end", "drained"),
     "too-early": Plant("schedule", r"r\[EXECUTE\] > now ", "r[EXECUTE] > now + 2000000 ", "due times"),
     "revoked-runs": Plant("", r"if by_id and \(", "if now % 2 == 0 and by_id and (", "revoked"),
-    "mark-outlives-task": Plant("", r"remove\(REVOKED, id\)", "", "keys"),
-    "result-for-ever": Plant("settle", r"value, 'PX', ttl\)\n  if", "value)\n  if", "keys"),
-    "result-dropped": Plant("settle", r"if value ~= '' and", "if value ~= '' and now % 50 ~= 0 and", "results"),
-    "requests-for-ever": Plant("expired", r"redis\.call\('HDEL', REQUESTS, [^\n]*?\) end\n", "end\n", "keys"),
+    "expired-runs": Plant("", r"r\[EXPIRES\] <= now", "r[EXPIRES] + 2000000 <= now", "kinds"),
+    "mark-outlives-task": Plant("", r"  remove\(REVOKED, id\)\n", "", "keys"),
+    "result-for-ever": Plant("settle", r"KEYS\[first\], value, 'PX', ttl", "KEYS[first], value", "keys"),
+    "result-dropped": Plant("settle", r"if value ~= '' and s\[9\] > 0", "\\g<0> and now % 20 > 0", "results"),
+    "requests-for-ever": Plant("expired", r"redis\.call\('HDEL', REQUESTS, [^\n]*? end\n", "end\n", "keys"),
     "due-twice": Plant("fire", r"last ~= tonumber\(ARGV\[8\]\) or due <= last or ", "", "periodic"),
+    "follower-forgotten": Plant("", r"elseif f\[at\] ~= ''", "\\g<0> and now % 3 > 0", "promises"),
+    "chord-too-early": Plant("", r"== tonumber\(g\[1\]\) then", "== tonumber(g[1]) - 1 then", "promises"),
+    "lock-for-all": Plant("lock", r"if ends == '0' or [^\n]*\n", "", "locks"),
     "no-grace": Plant("expired", r"if grace\(lease\) then return \{\} end", "grace(lease)", "lost"),
-    "request-without-number": Plant("reserve", r"request <= old\[1\]", "false", "lost"),
 }  # fmt: skip
+"""Bug → where it goes. Those of the end of a task and of its start are in many scripts, as `_end` and `_start` are."""
 
 
 def plant_from(environment: Mapping[str, str]) -> None:

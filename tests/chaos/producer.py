@@ -11,7 +11,7 @@ import random
 import sys
 import time
 
-from .kinds import drawn
+from .kinds import KINDS, drawn
 from .ledger import Ledger, facts
 from .plants import plant_from
 from .sender import Sender
@@ -32,7 +32,7 @@ def produce(slot: int, count: int, begin: float, seconds: float, seed: str) -> N
         time.sleep(max(0.0, begin + number * seconds / count - time.time()))
         ledger.note(say="turn", number=number)
         kind = drawn(chance)
-        kind.send(kind, Sender(queue, ledger, chance), chance)
+        kind.send(kind, KINDS, Sender(queue, ledger, chance), chance)
 
 
 if __name__ == "__main__":

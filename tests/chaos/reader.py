@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -26,21 +25,6 @@ _INDEXES: Final = ("delayed", "scheduled", "ready", "reserved", "running", "dead
 _decode: Final = msgspec.json.Decoder(Told).decode
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What one look found besides events.
-
-    Attributes:
-        at: Unix seconds of this machine.
-        upto: Number of the newest event it saw.
-        due: Periodic task → Unix seconds of the last due time that was fired.
-    """
-
-    at: float
-    upto: int
-    due: dict[str, float]
-
-
 class Reader:
     """Reads everything that is told, in a thread of its own, straight from Redis.
 
@@ -49,7 +33,6 @@ class Reader:
     Attributes:
         events: All events, in order.
         seen: When each was read, in Unix seconds of this machine.
-        looks: What each look found.
         mismatches: Moments at which the records were not the sum of the states; there must be none.
         left: Tasks that had not ended at the last look; -1 before the first.
 
@@ -61,7 +44,6 @@ class Reader:
     def __init__(self, url: str, queue: str) -> None:
         self.events: list[Told] = []
         self.seen: list[float] = []
-        self.looks: list[Look] = []
         self.mismatches: list[str] = []
         self.left = -1
         self._client = redis.Redis.from_url(url, socket_timeout=30.0)
@@ -91,10 +73,9 @@ class Reader:
 
     def look(self) -> None:
         """One look, in one transaction. Raises redis.RedisError."""
-        entries, periodic, epoch, records, *states = self._read()
+        entries, epoch, records, *states = self._read()
         at = time.time()
         self._take(entries, at)
-        self.looks.append(Look(at, self._newest, _due(periodic)))
         self.left = records - states[-1]
         if sum(states) != records:
             self.mismatches.append(f"at event {self._newest}: {records} records, states {states}")
@@ -109,7 +90,6 @@ class Reader:
     def _read(self) -> list[Any]:
         pipeline = self._client.pipeline(transaction=True)
         pipeline.execute_command("XRANGE", self._keys["events"], f"({self._last}", "+")
-        pipeline.execute_command("HGETALL", self._keys["periodic_runs"])
         pipeline.execute_command("HGET", self._keys["meta"], "epoch")
         pipeline.execute_command("HLEN", self._keys["tasks"])
         for index in _INDEXES:
@@ -122,12 +102,3 @@ class Reader:
             self.events.append(_decode(fields[b"e"]))
             self.seen.append(at)
             self._last = entry.decode()
-
-
-def _due(periodic: dict[bytes, bytes]) -> dict[str, float]:
-    """The times in a hash ``<task>:due`` → µs, in seconds."""
-    return {
-        name.decode().removesuffix(":due"): int(value) / 1e6
-        for name, value in periodic.items()
-        if name.endswith(b":due")
-    }

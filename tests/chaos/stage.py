@@ -12,11 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+import redis
 from exporters import get
 from proxy import FaultyProxy
 
 from limelight.embedded import EmbeddedRedis, find_binary, free_port
 from limelight.keys import QueueKeys
+from limelight_exporter.config import DEFAULT_GROUP
 
 from .actors import COMMAND, TESTS, Actor
 from .clock import MovableClock, faketime_library
@@ -136,21 +138,29 @@ class Stage:
         self._add("exporter", [*COMMAND, *words], {})
         for number in range(1, self.plan.consumers + 1):
             self._add_consumer(f"consumer {number}", self._line(f"consumer {number}"))
-        begin = time.time() + 2.0
-        for number in range(1, self.plan.producers + 1):
-            self._add_producer(f"producer {number}", number, begin)
         for actor in self.actors.values():
             actor.start()
+        self._wait_for_the_exporter()
+        for number in range(1, self.plan.producers + 1):
+            self._add_producer(f"producer {number}", number, time.time() + 0.5)
+        for actor in self.of("producer"):
+            actor.start()
         self.scraper.start()
+
+    def _wait_for_the_exporter(self) -> None:
+        """Who has never saved a position has no claim to what other readers have passed."""
+        with redis.Redis.from_url(self.server.url) as client:
+            known = self.wait(lambda: bool(client.hexists(self.keys.cursors, DEFAULT_GROUP)), _READY_SECONDS)
+        assert known, f"the exporter did not begin to read: {self.folder}"
 
     def _line(self, name: str) -> str:
         line = self._open.enter_context(FaultyProxy(self.server.port))
         self.lines[name] = line
         return line.url
 
-    def _add_consumer(self, name: str, url: str) -> None:
+    def _add_consumer(self, name: str, url: str, app: str = "chaos.app:queue") -> None:
         options = ("--workers", str(WORKERS), "--lease", str(LEASE_SECONDS), "--shutdown-timeout", "1")
-        words = [*COMMAND, "consumer", "chaos.app:queue", "--path", str(TESTS), *options]
+        words = [*COMMAND, "consumer", app, "--path", str(TESTS), *options]
         self._add(
             name, words, {"LIMELIGHT_REDIS_URL": url, "CHAOS_LEDGER": str(self.folder / "consumers.ledger")}
         )
@@ -242,7 +252,7 @@ class Stage:
 
     def add_caretaker(self) -> Actor:
         """One more consumer, straight at Redis, to tidy up when all others have stopped."""
-        self._add_consumer("caretaker", self.server.url)
+        self._add_consumer("caretaker", self.server.url, "chaos.caretaker:queue")
         self.actors["caretaker"].start()
         return self.actors["caretaker"]
 

@@ -32,6 +32,7 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
     attempt: int = 0
     retries: int | None = None
     execute_time: float | None = None
+    due: float | None = None
     outcome: str | None = None
     end: str | None = None
     error_type: str | None = None

@@ -11,7 +11,6 @@ import msgspec
 import pytest
 from chaos.actors import Life
 from chaos.evidence import Disturbance, Evidence
-from chaos.reader import Look
 from chaos.story import Told
 from chaos.target import MAX_REDELIVERIES
 from chaos.totals import totals
@@ -66,22 +65,19 @@ def healthy() -> Evidence:
     told.run("moved", "nap", "c" * 16, "finished", "success", run=2, attempt=1, **DONE)
     told.tell("enqueued", id="recalled", task="revoked", retries=0, execute_time=BEGAN + 500)
     told.tell("revoked", id="recalled", task="revoked", **(DONE | {"end": "revoked"}))
+    told.tell("enqueued", id="step", task="step", retries=0)
+    told.run("step", "step", "e" * 16, "finished", "success", **DONE)
     for number in range(3):
-        told.tell("scheduling-periodic", id=f"tick{number}", task="tick")
+        told.tell("scheduling-periodic", id=f"tick{number}", task="tick", due=BEGAN + 60 * number)
         told.tell("enqueued", id=f"tick{number}", task="tick", retries=0)
         told.run(f"tick{number}", "tick", f"d{number}" * 8, "finished", "success", **DONE)
     return arranged(told.events)
 
 
 def arranged(events: list[Told]) -> Evidence:
-    """The rest of the evidence, as it goes with these events; one of them a second, ticks in one minute each."""
-    ticks = [event.seq for event in events if event.status == "scheduling-periodic"]
-    dues = {seq: BEGAN + 60 * number for number, seq in enumerate(ticks)}
+    """The rest of the evidence, as it goes with these events; periodic ones are told when they are due."""
     events = [
-        msgspec.structs.replace(
-            event, timestamp=dues.get(event.seq, event.timestamp) + 0.01 * (event.seq in dues)
-        )
-        for event in events
+        msgspec.structs.replace(event, timestamp=event.due + 0.01) if event.due else event for event in events
     ]
     sent = {"plain": "instant", "flaky": "flaky", "moved": "nap", "recalled": "revoked"}
     noted: list[dict[str, Any]] = [
@@ -89,19 +85,24 @@ def arranged(events: list[Told]) -> Evidence:
         for task_id, kind in sent.items()
         for word in ("try", "ok")
     ]
+    after = {"after": ["plain"], "when": "success"}
+    noted.append({"say": "promised", "id": "step", "kind": "step", "key": "key of step", **after})
     noted += [
-        {"say": "ran", "span": event.span_id, "pid": 10} for event in events if event.status == "started"
+        {"say": "ran", "span": event.span_id, "given": ["key of plain"] if event.id == "step" else []}
+        for event in events
+        if event.status == "started"
     ]
     noted.append({"say": "revoked", "id": "recalled", "count": 1, "seq": 14})
+    noted.append({"say": "held", "lock": "north", "span": "a" * 16, "since": 1.0, "until": 2.0})
+    noted.append({"say": "got", "id": "plain", "value": "key of plain"})
     return Evidence(
         events=events,
         seen=[BEGAN + event.seq for event in events],
-        looks=[Look(BEGAN, seq + 1, {"tick": due}) for seq, due in dues.items()],
         noted=noted,
         disturbances=[Disturbance("consumer 1", "kill", BEGAN + 8, BEGAN + 9)],
         lives={"consumer 1": [Life(10, BEGAN, BEGAN + 9, asked=1, code=-9)], "consumer 2": [Life(11, BEGAN)]},
         samples=dict(totals(events)),
-        results={task_id: ("value", f"key of {task_id}") for task_id in ("plain", "flaky", "moved")},
+        results={task_id: ("value", f"key of {task_id}") for task_id in ("plain", "flaky", "moved", "step")},
     )
 
 
@@ -190,13 +191,7 @@ def counting_one_less(evidence: Evidence) -> None:
     evidence.samples = {**evidence.samples, key: evidence.samples[key] - 1}
 
 
-def a_tick_is_missing(evidence: Evidence) -> None:
-    evidence.looks = [*evidence.looks[:2], Look(BEGAN, evidence.looks[2].upto, {"tick": BEGAN + 180})]
-    with_other("scheduling-periodic", "tick2", timestamp=BEGAN + 180.01)(evidence)
-
-
-def a_tick_is_doubled(evidence: Evidence) -> None:
-    evidence.looks = [*evidence.looks[:2], Look(BEGAN, evidence.looks[2].upto, {"tick": BEGAN + 60})]
+a_tick_is_missing = with_other("scheduling-periodic", "tick2", due=BEGAN + 180, timestamp=BEGAN + 180.01)
 
 
 BREAKS: list[tuple[str, str, Break]] = [
@@ -219,10 +214,18 @@ BREAKS: list[tuple[str, str, Break]] = [
     ("a task ends otherwise than its run", "attempts", with_other("finished", "plain", end="canceled")),
     ("a task ends as its kind cannot", "kinds", with_other("finished", "plain", end="result_error")),
     ("a run closes as another's", "kinds", with_other("error-task", "flaky", outcome="success")),
-    ("code runs that was never started", "executions", noting(say="ran", span="f" * 16, pid=10)),
-    ("a run is executed twice", "executions", noting(say="ran", span="a" * 16, pid=10)),
+    ("what was to follow a task does not", "promises", noting(
+        say="promised", id="gone", kind="step", key="k", after=["plain"], when="success")),
+    ("what was to follow a failure follows a success", "promises", noting(
+        say="promised", id="step", kind="step", key="key of step", after=["plain"], when="failure")),
+    ("a task is given what another left", "promises", noting(say="ran", span="e" * 16, given=["key of moved"])),
+    ("two hold one lock", "locks", noting(say="held", lock="north", span="c" * 16, since=1.5, until=1.6)),
+    ("who waited got what is another's", "results", noting(say="got", id="plain", value="key of moved")),
+    ("code runs that was never started", "executions", noting(say="ran", span="f" * 16, given=[])),
+    ("a run is executed twice", "executions", noting(say="ran", span="a" * 16, given=[])),
     ("a run closes that was never executed", "executions", not_noting(say="ran", span="a" * 16)),
     ("a run lasts longer than it had", "durations", with_other("finished", "plain", duration=9.0)),
+    ("a run does not say how long it ran", "durations", with_other("finished", "plain", duration=None)),
     ("a phase is negative", "durations", with_other("finished", "plain", ran_seconds=-0.1)),
     ("a task starts before its time", "due times", with_other("started", "plain", execute_time=BEGAN + 1_000)),
     ("a revoked task runs", "revoked", noting(say="revoked", id="plain", count=1, seq=1)),
@@ -231,7 +234,7 @@ BREAKS: list[tuple[str, str, Break]] = [
     ("a result is missing", "results", having(results={"plain": ("none", None)})),
     ("a result is another's", "results", having(results={"plain": ("value", "key of moved")})),
     ("a due time has no run", "periodic", a_tick_is_missing),
-    ("a due time has two runs", "periodic", a_tick_is_doubled),
+    ("a due time has two runs", "periodic", with_other("scheduling-periodic", "tick2", due=BEGAN + 60)),
     ("a periodic run is told and not enqueued", "periodic", without("enqueued", "tick1")),
     ("the exporter counts one less", "exporter", counting_one_less),
     ("a key is left", "keys", having(leaks=["limelight:{chaos}:lock: should be gone"])),
@@ -269,6 +272,21 @@ def test_a_due_time_may_be_missing_where_nobody_could_have_fired_it() -> None:
     a_tick_is_missing(evidence)
     minutes = (BEGAN + 100, BEGAN + 200)
     evidence.disturbances = [*evidence.disturbances, Disturbance("redis", "kill", *minutes)]
+    assert named(evidence) == set()
+
+
+def test_a_task_that_makes_up_for_all_misses_none_though_the_clock_jumped() -> None:
+    told = History()
+    for number in (0, 1, 3):
+        told.tell("scheduling-periodic", id=f"makeup{number}", task="makeup", due=BEGAN + 15 * number)
+        told.tell("enqueued", id=f"makeup{number}", task="makeup", retries=0)
+    evidence = Evidence(events=arranged(told.events).events, moves=[(0.0, 0.0), (BEGAN + 20, 100.0)])
+    assert "periodic" in named(evidence)
+
+
+def test_who_was_given_up_may_still_believe_that_it_holds_the_lock() -> None:
+    evidence = healthy()
+    noting(say="held", lock="north", span="b" * 16, since=1.5, until=1.6)(evidence)
     assert named(evidence) == set()
 
 

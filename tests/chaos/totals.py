@@ -66,7 +66,7 @@ def _counted(event: Told) -> Iterator[tuple[str, dict[str, str]]]:
         yield "limelight_task_attempts_total", {"task": task, "outcome": event.outcome}
         if event.error:
             yield "limelight_task_errors_total", {"task": task, "error_type": event.error_type or "unknown"}
-        if event.duration is not None:  # not known of a lost run, and none for one that was never begun
+        if event.duration is not None:
             result = "failed" if event.outcome in _FAILED else "ok"
             yield "limelight_task_duration_seconds_count", {"task": task, "result": result}
     if event.end is not None:

@@ -43,7 +43,6 @@ def run(stage: Stage, told: Callable[[Strike], None]) -> Evidence:
     return Evidence(
         events=stage.reader.events,
         seen=stage.reader.seen,
-        looks=stage.reader.looks,
         mismatches=stage.reader.mismatches,
         noted=noted,
         moves=stage.clock.moves,
@@ -86,7 +85,7 @@ def read_results(stage: Stage) -> dict[str, tuple[str, Any]]:
     queue = chaos_queue(stage.server.url)
     found = {}
     for story in stories(stage.reader.events).values():
-        if story.end in {"success", "dead", "canceled", "result_error"} and not story.is_periodic:
+        if story.end and story.end not in {"revoked", "expired"} and not story.is_periodic:
             try:
                 value = queue.result(story.id)
                 found[story.id] = ("none" if value is None else "value", value)
@@ -112,11 +111,20 @@ def grow_old(stage: Stage, client: redis.Redis) -> None:
     before: Any = client.time()
     stage.clock.move_to(stage.clock.furthest + _AGE_SECONDS)
     stage.wait(lambda: client.time()[0] - before[0] > _AGE_SECONDS / 2, _FORGET_SECONDS)
+    dead: Any = client.hkeys(stage.keys["consumers"])
     caretaker = stage.add_caretaker()
     lanes, consumers = stage.keys["lanes"], stage.keys["consumers"]
     before_tidying = client.hlen(lanes)
     stage.wait(
-        lambda: client.hlen(consumers) == 1 and (before_tidying <= 1 or client.hlen(lanes) < before_tidying),
+        lambda: (
+            is_tidy(client, consumers, dead) and (before_tidying <= 1 or client.hlen(lanes) < before_tidying)
+        ),
         _FORGET_SECONDS,
     )
     stage.retire(caretaker, _STOP_SECONDS)
+
+
+def is_tidy(client: redis.Redis, consumers: str, dead: list[bytes]) -> bool:
+    """Whether the dead are forgotten, and only the caretaker is known."""
+    known: Any = client.hkeys(consumers)
+    return len(known) == 1 and known[0] not in dead

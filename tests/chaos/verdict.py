@@ -5,11 +5,13 @@ Each check is a function from the evidence to the problems that it found; `CHECK
 
 from __future__ import annotations
 
+import functools
+import itertools
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from . import periodic, totals
 from .evidence import Evidence
@@ -17,24 +19,46 @@ from .kinds import KINDS
 from .story import NOT_COUNTED, Story, Told, stories
 
 OWN_OUTCOMES: Final = frozenset({"success", "error", "retry", "canceled", "result_error", "timeout"})
-"""Outcomes that a run has of its own code, so that this code must have run."""
+"""Outcomes that a run has of its own code."""
+_RAN: Final = OWN_OUTCOMES | {"locked", "rate_limited"}
+"""Outcomes that a run can have only when its code ran."""
+_NO_FAILURE: Final = frozenset({"success", "revoked", "expired"})
+_SKIPPED: Final = frozenset({"revoked", "expired"})
 _LAST_OUTCOME: Final = {"success": "success", "canceled": "canceled", "result_error": "result_error"}
 _START_SECONDS: Final = 5.0
 _FAULTS: Final = frozenset({"error-internal", "error-enqueueing", "error-scheduling", "error-dequeueing"})
 """Told when Redis refused something, in their own time: they are no step of a task's life."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Case:
-    """The evidence, arranged for the checks."""
+    """The evidence, arranged for the checks.
+
+    Attributes:
+        evidence: All of it.
+        stories: What was told of each task, by id.
+        sent: What producers noted of each task before they sent it, by id.
+    """
 
     evidence: Evidence
     stories: Mapping[str, Story]
+    sent: Mapping[str, Mapping[str, Any]]
 
     @classmethod
     def of(cls, evidence: Evidence) -> Case:
         """Arrange it."""
-        return cls(evidence, stories(event for event in evidence.events if event.status not in _FAULTS))
+        told = stories(event for event in evidence.events if event.status not in _FAULTS)
+        sent = {fact["id"]: fact for fact in evidence.noted if fact["say"] in {"try", "promised"}}
+        return cls(evidence, told, sent)
+
+    @functools.cached_property
+    def ran(self) -> Mapping[str, list[Mapping[str, Any]]]:
+        """Span → what was noted of its executions."""
+        noted: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        for fact in self.evidence.noted:
+            if fact["say"] == "ran":
+                noted[fact["span"]].append(fact)
+        return noted
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +172,8 @@ def _retries(story: Story) -> Iterator[str]:
 
 def kinds(case: Case) -> Iterator[str]:
     """Each task ends as its kind may end, and each run as its own chance wants it."""
-    sent = {fact["id"]: fact["kind"] for fact in case.evidence.noted if fact["say"] == "try"}
     for story in case.stories.values():
-        kind = KINDS.get(sent.get(story.id, ""))
+        kind = KINDS.get(case.sent[story.id]["kind"]) if story.id in case.sent else None
         if kind is None:
             continue
         if story.end and story.end not in kind.ends and not story.died_of_lost_workers:
@@ -158,41 +181,104 @@ def kinds(case: Case) -> Iterator[str]:
         yield from (f"{story.id} ({kind.name}): {problem}" for problem in kind.expect(story))
         for one in story.executions:
             outcome = one.closed.outcome if one.closed is not None else None
-            wanted = kind.outcome(random.Random(one.started.span_id))
-            if outcome is not None and outcome in OWN_OUTCOMES and outcome != wanted:
+            wanted = kind.outcome(random.Random(one.started.span_id)) if kind.outcome else outcome
+            if outcome in OWN_OUTCOMES and outcome != wanted:
                 yield f"{story.id} ({kind.name}): run {one.started.run} closed as {outcome}, its code as {wanted}"
+
+
+def promises(case: Case) -> Iterator[str]:
+    """What follows a task is enqueued if and when that ended so, and is given what it left."""
+    for task_id, fact in case.sent.items():
+        if fact["say"] != "promised":
+            continue
+        before = [case.stories.get(one) for one in fact["after"]]
+        story = case.stories.get(task_id)
+        kept = _is_due(fact["when"], before)
+        if kept and story is None:
+            yield f"{task_id} ({fact['kind']}): was to follow {fact['after']} and was never enqueued"
+        if story is None:
+            continue
+        if not kept:
+            yield f"{task_id} ({fact['kind']}): enqueued although {[one and one.end for one in before]}"
+        ends = [event.seq for one in before if one is not None for event in one.ends]
+        if ends and story.events[0].seq < max(ends):
+            yield f"{task_id} ({fact['kind']}): enqueued before what it follows had ended"
+        yield from _given(case, story, fact)
+
+
+def _is_due(when: str, before: list[Story | None]) -> bool:
+    """Whether what was promised must be there: after one success, one failure, or when all have ended."""
+    ends = [story.end if story is not None else "" for story in before]
+    if when == "all":
+        return all(ends)
+    return ends[0] == "success" if when == "success" else bool(ends[0]) and ends[0] not in _NO_FAILURE
+
+
+def _given(case: Case, story: Story, fact: Mapping[str, Any]) -> Iterator[str]:
+    left = [_left(case, one) for one in fact["after"]]
+    wanted = [left] if fact["when"] == "all" else left
+    for one in story.executions:
+        for ran in case.ran.get(one.started.span_id or "", ()):
+            if ran["given"] != wanted:
+                yield f"{story.id} ({story.name}): run {one.started.run} was given {ran['given']}, not {wanted}"
+
+
+def _left(case: Case, task_id: str) -> str:
+    """What a task leaves to those that follow it."""
+    end = case.stories[task_id].end if task_id in case.stories else ""
+    if end == "success":
+        return str(case.sent.get(task_id, {}).get("key"))
+    return "skipped" if end in _SKIPPED else "failure"
 
 
 # -- Executions ------------------------------------------------------------------------------------------
 def executions(case: Case) -> Iterator[str]:
     """Code runs only in runs that were told as started, once in each; what a run says of itself did happen."""
-    ran = Counter(fact["span"] for fact in case.evidence.noted if fact["say"] == "ran")
+    ran = case.ran
     started = {
         one.started.span_id: (story, one) for story in case.stories.values() for one in story.executions
     }
-    for span, count in ran.items():
+    for span, times in ran.items():
         if span not in started:
             yield f"span {span}: executed and never told as started"
-        elif count > 1:
-            yield f"{started[span][0].id}: run {started[span][1].started.run} was executed {count} times"
-    for span, (story, one) in started.items():
-        if one.closed is not None and one.closed.outcome in OWN_OUTCOMES and span not in ran:
+        elif len(times) > 1:
+            yield f"{started[span][0].id}: run {started[span][1].started.run} was executed {len(times)} times"
+    for story, one in started.values():
+        if one.closed is not None and one.closed.outcome in _RAN and one.started.span_id not in ran:
             yield f"{story.id}: run {one.started.run} closed as {one.closed.outcome} and never ran"
 
 
+def locks(case: Case) -> Iterator[str]:
+    """No two runs hold one lock at a time, but those that were given up meanwhile."""
+    closed = {
+        one.started.span_id: one.closed.outcome
+        for story in case.stories.values()
+        for one in story.executions
+        if one.closed is not None
+    }
+    held: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for fact in case.evidence.noted:
+        if fact["say"] == "held" and closed.get(fact["span"]) not in NOT_COUNTED:
+            held[fact["lock"]].append(fact)
+    for name, facts in held.items():
+        facts.sort(key=lambda fact: float(fact["since"]))
+        for one, two in itertools.pairwise(facts):
+            if two["since"] < one["until"]:
+                yield f"lock {name}: held by spans {one['span']} and {two['span']} at once"
+
+
 def durations(case: Case) -> Iterator[str]:
-    """No run lasted longer than from its start to its close; no phase of a task is negative."""
+    """A run that ran says how long, no longer than from its start to its close; no phase of a task is negative."""
     seen = dict(zip((event.seq for event in case.evidence.events), case.evidence.seen, strict=False))
     for story in case.stories.values():
         for one in story.executions:
-            if (
-                one.closed is None
-                or one.closed.duration is None
-                or _moved_about(one.started, one.closed, seen, case)
-            ):
+            started, closed = one.started, one.closed
+            if closed is None or _moved_about(started, closed, seen, case):
                 continue
-            if one.closed.duration > one.closed.timestamp - one.started.timestamp + 0.05:
-                yield f"{story.id}: run {one.started.run} tells of {one.closed.duration} s, and had less"
+            if closed.duration is None and closed.outcome in _RAN:
+                yield f"{story.id}: run {started.run} ran ({closed.outcome}) and does not say for how long"
+            if (closed.duration or 0.0) > closed.timestamp - started.timestamp + 0.05:
+                yield f"{story.id}: run {started.run} tells of {closed.duration} s, and had less"
         for end in story.ends:
             phases = (end.waited_seconds, end.ran_seconds, end.backed_off_seconds, end.parked_seconds)
             if any(seconds is not None and seconds < 0 for seconds in phases):
@@ -207,9 +293,12 @@ def _moved_about(started: Told, closed: Told, seen: Mapping[int, float], case: C
 
 def due_times(case: Case) -> Iterator[str]:
     """Nothing starts before its time by Redis' clock."""
-    latest = 0.0
+    latest, before = 0.0, 0.0
     for event in case.evidence.events:
-        latest = max(latest, event.timestamp)
+        went_back = event.timestamp < before - 1.0
+        # What became due just before the clock went back was made ready then, which nothing tells.
+        latest = max(latest, event.timestamp, before + 2.0 if went_back else 0.0)
+        before = event.timestamp
         if event.status == "started" and event.execute_time and latest < event.execute_time - 0.001:
             yield f"{event.id}: run {event.run} started {event.execute_time - event.timestamp:.3f} s too early"
 
@@ -248,12 +337,15 @@ def lost(case: Case) -> Iterator[str]:
 # -- The rest --------------------------------------------------------------------------------------------
 def results(case: Case) -> Iterator[str]:
     """The result of a success can be read and is its own; a failure can be read as one."""
-    keys = {fact["id"]: fact["key"] for fact in case.evidence.noted if fact["say"] == "try"}
+    keys = {task_id: fact["key"] for task_id, fact in case.sent.items()}
+    for fact in case.evidence.noted:
+        if fact["say"] == "got" and fact["value"] != keys.get(fact["id"]):
+            yield f"{fact['id']}: who waited for {keys.get(fact['id'])!r} got {fact['value']!r}"
     for task_id, (what, value) in case.evidence.results.items():
         story = case.stories[task_id]
         if story.end == "success" and (what, value) != ("value", keys.get(task_id)):
             yield f"{task_id} ({story.name}): succeeded with {keys.get(task_id)!r}, its result is {what} {value!r}"
-        if story.end in {"dead", "canceled", "result_error"} and what != "failure":
+        if story.end not in _NO_FAILURE and what != "failure":
             yield f"{task_id} ({story.name}): ended as {story.end}, its result is {what} {value!r}"
 
 
@@ -309,7 +401,9 @@ CHECKS: Final[Mapping[str, Callable[[Case], Iterable[str]]]] = {
     "runs": runs,
     "attempts": attempts,
     "kinds": kinds,
+    "promises": promises,
     "executions": executions,
+    "locks": locks,
     "durations": durations,
     "due times": due_times,
     "revoked": revoked,
