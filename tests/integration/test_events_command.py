@@ -71,7 +71,9 @@ def test_tail_shows_what_tasks_do_while_they_do_it(queue: RedisQueue, env: dict[
         assert "\x1b" not in "".join(tail.out)
         tail.wait_for("consumer-stopped")
         assert tail.interrupt() == 0
-        assert tail.err == []
+        assert [
+            line for line in tail.err if "no queue yet" not in line
+        ] == []  # it may look before the queue is there
 
 
 def test_tail_shows_each_event_exactly_once(queue: RedisQueue, env: dict[str, str]) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from running import consuming, has_ended, is_accounted_for, statuses, timed, told
+from running import consuming, has_ended, is_accounted_for, statuses, timed, told, worker_threads
 from servers import wait_until
 
 from limelight import RedisQueue, TaskException, TaskTimeout, check_timeout, slot, time_remaining
@@ -120,7 +120,7 @@ def test_a_task_that_tidies_up_and_returns_has_succeeded(queue: RedisQueue) -> N
 @pytest.mark.usefixtures("soon")
 def test_a_task_that_cannot_be_stopped_is_given_up_and_a_fresh_thread_takes_over(queue: RedisQueue) -> None:
     """It waits for a lock for ever: no exception reaches it there. Its run closes all the same, with its stack."""
-    go_on = threading.Event()
+    go_on, others = threading.Event(), set(threading.enumerate())
 
     def stuck() -> None:
         go_on.wait()
@@ -134,7 +134,7 @@ def test_a_task_that_cannot_be_stopped_is_given_up_and_a_fresh_thread_takes_over
         assert consumer.abandoned == 1
         wait_until(lambda: consumer.running == 0)
         go_on.set()
-        wait_until(lambda: [t.name for t in threading.enumerate()].count("worker-1") == 1, 5)
+        wait_until(lambda: len(worker_threads(others)) == 1, 5)
         assert ok().get(blocking=True, timeout=10) == 7
     (closing,) = told(queue, id=handle.id, outcome="timeout")
     assert "in stuck" in closing["traceback"]
@@ -159,14 +159,14 @@ def test_a_consumer_with_too_many_stuck_threads_wants_to_be_replaced(
 
 def test_the_end_of_one_task_and_its_timeout_never_hit_the_next(queue: RedisQueue) -> None:
     """Tasks that end about when their time is over: each closes once, either way, and no worker is harmed."""
-    close = timed(queue, spin_for, 0.01)
+    close, others = timed(queue, spin_for, 0.01), set(threading.enumerate())
     ok = queue.task(name="ok")(lambda: 7)
     with consuming(queue, workers=4, lease_seconds=30) as consumer:
         handles = [close(0.0085 + number % 30 / 10_000) for number in range(300)]
         wait_until(lambda: sum("end" in event for event in told(queue)) == len(handles), 30)
         assert ok().get(blocking=True, timeout=10) == 7
         assert consumer.abandoned == 0
-        assert len([t for t in threading.enumerate() if t.name.startswith("worker-")]) == 4
+        assert len(worker_threads(others)) == 4
     outcomes = {event["outcome"] for event in told(queue, task="spin_for") if "outcome" in event}
     assert outcomes <= {"success", "timeout", "interrupted"}  # handed back before they began
     assert not told(queue, status="error-internal")

@@ -5,7 +5,7 @@ import ctypes
 import threading
 
 import pytest
-from running import consuming, is_accounted_for, told
+from running import consuming, is_accounted_for, told, worker_threads
 from servers import wait_until
 
 from limelight import RedisQueue
@@ -16,8 +16,17 @@ def queue(redis_url: str) -> RedisQueue:
     return RedisQueue("worn", url=redis_url)
 
 
+OTHERS: set[threading.Thread] = set()
+
+
 def workers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("worker-")]
+    return worker_threads(OTHERS)
+
+
+@pytest.fixture(autouse=True)
+def others() -> None:
+    OTHERS.clear()
+    OTHERS.update(threading.enumerate())
 
 
 def test_a_worn_out_thread_is_replaced_and_every_task_runs_once(queue: RedisQueue) -> None:

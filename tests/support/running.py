@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -78,3 +79,12 @@ def timed(
 ) -> TaskWrapper[..., Any]:
     """Declare a task with a timeout."""
     return queue.task(name=func.__name__, timeout=timeout, **options)(func)
+
+
+def worker_threads(others: set[threading.Thread]) -> list[threading.Thread]:
+    """The worker threads of this process that are none of `others`: an earlier test may have left one in a task."""
+    return [
+        thread
+        for thread in threading.enumerate()
+        if thread.name.startswith("worker-") and thread not in others
+    ]
