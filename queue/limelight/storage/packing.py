@@ -14,6 +14,8 @@ from limelight.storage.base import GroupParcel, Handed, Lease, Parcel, Reservati
 Word = str | bytes | int | float
 
 _encode: Final = msgspec.msgpack.Encoder().encode
+_ARRAY_16: Final = 3
+"""Bytes of MessagePack that open an array of 16 items."""
 _split: Final = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 
 
@@ -32,36 +34,30 @@ def number(seconds: float) -> str:
 
 # -- Given ------------------------------------------------------------------------------------------------
 def item(parcel: Parcel) -> tuple[bytes, bytes, bytes]:
-    """The arguments of one task: spec, followers and body; see ``lua/_enqueue.lua``."""
-    return _spec(parcel), _followers(parcel), parcel.body
+    """The arguments of one task: what is told of it and its record's fixed fields, followers, body.
+
+    See ``lua/_enqueue.lua``.
+    """
+    followers = _followers(parcel)
+    return _told(parcel) + _fixed(parcel, len(followers)), followers, parcel.body
 
 
-def _spec(parcel: Parcel) -> bytes:
-    group = parcel.group
+def _told(parcel: Parcel) -> bytes:
+    retries = parcel.retries
     return _encode(
         (
             parcel.id,
-            parcel.name,
             _head(parcel),
-            parcel.retries,
-            number(parcel.retry_delay),
+            f',"retries":{retries},"retry_delay":{number(parcel.retry_delay)}',
+            f',"run":0,"attempt":0,"max_attempts":{retries + 1}',
+            _span(parcel),
+            parcel.where,
+            parcel.span_start_ns // 1000,
             _whole_micros(parcel.execute_at, 0),
             _whole_micros(parcel.delay, -1),
             parcel.priority,
-            parcel.max_redeliveries,
-            parcel.trace_id,
-            parcel.span_id,
-            parcel.parent_span_id,
-            parcel.trace_flags,
-            fragment({"trace_state": parcel.trace_state}) if parcel.trace_state else "",
-            round(parcel.traced_at * 1e6),
-            parcel.where,
-            parcel.span_start_ns // 1000,
-            parcel.periodic,
             _whole_micros(parcel.expires_at, 0),
             _whole_micros(parcel.expires_in, -1),
-            f"{group.group_id}:{group.place}" if group else "",
-            parcel.gathers,
         )
     )
 
@@ -70,7 +66,44 @@ def _head(parcel: Parcel) -> str:
     keys: dict[str, Any] = {"id": parcel.id, "task": parcel.name}
     if parcel.group:
         keys |= {"group_id": parcel.group.group_id, "group_size": parcel.group.size}
-    return fragment(keys)
+    return fragment({**keys, "priority": parcel.priority})
+
+
+def _span(parcel: Parcel) -> str:
+    parent = f'","parent_span_id":"{parcel.parent_span_id}' if parcel.parent_span_id else ""
+    return (
+        f',"trace_id":"{parcel.trace_id}","span_id":"{parcel.span_id}{parent}","trace_flags":{parcel.trace_flags}'
+        f"{_trace_state(parcel)}"
+    )
+
+
+def _trace_state(parcel: Parcel) -> str:
+    return fragment({"trace_state": parcel.trace_state}) if parcel.trace_state else ""
+
+
+def _fixed(parcel: Parcel, followers: int) -> bytes:
+    """The fields from NAME on of ``lua/_record.lua``, without the array's opening, which the script makes."""
+    group, retries = parcel.group, parcel.retries
+    return _encode(
+        (
+            parcel.name,
+            retries + 1,
+            retries,
+            number(parcel.retry_delay),
+            parcel.priority,
+            parcel.max_redeliveries,
+            parcel.trace_id,
+            parcel.span_id,
+            parcel.trace_flags,
+            _trace_state(parcel),
+            round(parcel.traced_at * 1e6),
+            parcel.periodic,
+            followers,
+            0,
+            f"{group.group_id}:{group.place}" if group else "",
+            parcel.gathers,
+        )
+    )[_ARRAY_16:]
 
 
 def _whole_micros(seconds: float | None, absent: int) -> int:

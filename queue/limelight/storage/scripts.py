@@ -12,6 +12,7 @@ from typing import Final
 from limelight.keys import QueueKeys
 
 _HEADER: Final = re.compile(r"^-- (KEYS|USES): (.+)$", re.MULTILINE)
+_SHARED: Final = "limelight.storage.lua"
 _NAMED_BY_CALLER: Final = frozenset({"result", "limit"})
 VARIABLE: Final = "…"
 """In a KEYS header: this key comes once per task, and the caller names it."""
@@ -38,21 +39,37 @@ class Script:
         return [*(keys[thing] for thing in self.things), *extra]
 
 
-def load(name: str, folder: str = "limelight.storage.lua") -> Script:
+def load(name: str, folder: str = _SHARED) -> Script:
     """Assemble one script from its file and the files that its USES header names."""
     text = _read(folder, name)
-    header = dict(_HEADER.findall(text))
+    header = _header(text)
     declared = header.get("KEYS", "").split()
-    things = tuple(thing for thing in declared if not thing.endswith(VARIABLE))
-    uses = ["_prelude", *header.get("USES", "").split()]
-    locals_line = ""
-    if things:
-        names = ", ".join(thing.upper() for thing in things)
-        locals_line = f"local {names} = {', '.join(f'KEYS[{n}]' for n in range(1, len(things) + 1))}\n"
-    things = tuple(thing for thing in things if thing not in _NAMED_BY_CALLER)
-    shared = "\n".join(_read("limelight.storage.lua", use) for use in uses)
-    source = f"{locals_line}{shared}\n{_wrapped(text)}".encode()
-    return Script(name, things, source, hashlib.sha1(source, usedforsecurity=False).hexdigest().encode())
+    things = [thing for thing in declared if not thing.endswith(VARIABLE)]
+    used = _used(["_clock", *header.get("USES", "").split()])
+    texts = [*used.values(), _wrapped(text) if "_changes" in used else text]
+    named = {**FIELDS, **{thing.upper(): f"KEYS[{n}]" for n, thing in enumerate(things, 1)}}
+    source = _with_names("\n".join(texts), named).encode()
+    sha = hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
+    return Script(name, tuple(thing for thing in things if thing not in _NAMED_BY_CALLER), source, sha)
+
+
+def _with_names(text: str, named: Mapping[str, str]) -> str:
+    """Write what names stand for: a constant costs a script nothing, a local captured by functions much."""
+    return re.sub(r"(?<![\w'\"])[A-Z_]+(?![\w'\"])", lambda word: named.get(word[0], word[0]), text)
+
+
+def _used(names: Iterable[str]) -> dict[str, str]:
+    """Text of each file that is used, by name, each behind those that it uses itself."""
+    found: dict[str, str] = {}
+    for name in names:
+        text = _read(_SHARED, name)
+        found.update(_used(_header(text).get("USES", "").split()))
+        found[name] = text
+    return found
+
+
+def _header(text: str) -> dict[str, str]:
+    return dict(_HEADER.findall(text))
 
 
 def _wrapped(text: str) -> str:
@@ -64,10 +81,19 @@ def _read(folder: str, name: str) -> str:
     return files(folder).joinpath(f"{name}.lua").read_text(encoding="utf-8")
 
 
+def _fields() -> Mapping[str, str]:
+    names = " ".join(re.findall(r"^-- FIELDS: (.+)$", _read(_SHARED, "_record"), re.MULTILINE)).split()
+    return {name: str(number) for number, name in enumerate(names, 1)}
+
+
+FIELDS: Final = _fields()
+"""The fields of a task's record (see ``lua/_record.lua``) and their numbers."""
+
+
 def _all() -> Mapping[str, Script]:
     names = sorted(
         entry.name.removesuffix(".lua")
-        for entry in files("limelight.storage.lua").iterdir()
+        for entry in files(_SHARED).iterdir()
         if entry.name.endswith(".lua") and not entry.name.startswith("_")
     )
     return {name: load(name) for name in names}

@@ -1,3 +1,4 @@
+-- USES: _record _ready _enqueue
 -- Shared by the scripts in which a task may end. Everything that hangs on a task is carried out where it ends,
 -- so none of it is lost with a worker: what follows it is put on the queue, its group hears of it, its locks
 -- are freed, whoever waits for it is told.
@@ -41,7 +42,7 @@ local function tell_group(member, value, source, r)
   redis.call('HSET', GROUPS, member, value)
   if redis.call('HINCRBY', GROUPS, group .. ':done', 1) == tonumber(g[1]) then
     break_promise(g[5])
-    enqueue(g[2], g[3], g[4], source, '', r)
+    enqueue(opened(g[2]), g[3], g[4], source, '', r)
     wake(1)
   end
 end
@@ -74,7 +75,7 @@ local function ended(id, r, tail, how, value, source)
         local follower = string.match(f[at + 3], '^%S+')
         remove(PROMISED, follower)
         if redis.call('HEXISTS', TASKS, follower) == 0 then  -- else an earlier life of this task put it there
-          enqueue(f[at], f[at + 1], f[at + 2], source, value, r)
+          enqueue(opened(f[at]), f[at + 1], f[at + 2], source, value, r)
           wake(1)
         end
         went_on = how == 'success'

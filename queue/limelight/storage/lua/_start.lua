@@ -1,3 +1,4 @@
+-- USES: _end
 -- Shared by the scripts that may start a run (T3). What is decided at the start is decided here, in Redis:
 -- a task revoked in time, or too late for its time, never runs. Returns "started" or the verdict that ended
 -- the task instead.
@@ -47,7 +48,7 @@ local function begin(id, r, tail, lease, where, span_id, fresh_trace_id, trace_a
     .. '","trace_flags":' .. r[TRACE_FLAGS] .. r[TRACE_STATE] .. ',"trace_started_at":' .. seconds(r[TRACED_AT])
     .. (links ~= '' and ',"links":[' .. links .. ']' or '')
   save(id, r, tail)
-  tell('started', false, 'worker', {about(r, tail), r[ABOUT_RUN]})
+  tell('started', false, 'worker', {'', about(r, tail), r[ABOUT_RUN]})
   return 'started'
 end
 

@@ -1,5 +1,6 @@
 -- Somebody waits for the end of a task, and listens on a channel to be told of it.
 -- KEYS: tasks dead promised awaited
+-- USES: _changes
 -- ARGV: 6 id, 7 channel
 -- Returns: 1 it may still end; 0 it is not on the queue, and will not be.
 local id = ARGV[6]

@@ -1,6 +1,6 @@
 -- T15  reserved → dead: a message that no worker of ours can run, kept with the reason.
 -- KEYS: reserved ready ready_since tasks dead dead_reasons revoked delayed promised groups locked awaited wake events meta result
--- USES: _enqueue _end
+-- USES: _end
 -- ARGV: 6 id, 7 token, 8 fragment: error type and message, 9 fragment: traceback, 10 where,
 --       11 result ("" for none), 12 its life in ms, 0: not to be stored
 -- Returns: 1 buried; 0 not the caller's (any more).

@@ -1,7 +1,7 @@
 -- T13  ready, delayed or scheduled → gone: a task that waits is taken off the queue, told as `canceled`.
 -- What a worker holds already is left to it.
 -- KEYS: ready ready_since delayed scheduled tasks revoked dead dead_reasons promised groups locked awaited events meta wake
--- USES: _enqueue _end
+-- USES: _unreadable _end
 -- ARGV: 6 where (fragment), then ids
 -- Returns: {how many were canceled, how many were unreadable: those with a record are dead letters now}
 local WAITING = {ready = READY, delayed = DELAYED, scheduled = SCHEDULED}

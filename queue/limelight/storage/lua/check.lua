@@ -1,5 +1,6 @@
 -- A scheduler checks which periodic tasks are due: told once a minute, whoever is first.
 -- KEYS: events meta
+-- USES: _changes
 -- ARGV: 6 fragment (null task keys, where)
 -- Returns: {1 told or 0 another was first, now µs}
 local minute = math.floor(now / 60000000)

@@ -1,5 +1,6 @@
 -- Which leases are over, after the grace that follows a silence; and forget who is long gone.
 -- KEYS: reserved running meta consumers requests lanes lanes_used events
+-- USES: _grace
 -- ARGV: 6 lease µs, 7 how many at most, 8 µs that an event may stay on the stream ("0" for any time)
 -- Returns: ids, reserved ones first.
 local FORGOTTEN = 600000000  -- µs after its last heartbeat

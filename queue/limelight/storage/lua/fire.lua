@@ -8,10 +8,9 @@ local due = tonumber(ARGV[7])
 local last = tonumber(redis.call('HGET', PERIODIC_RUNS, ARGV[6] .. ':due') or '0')
 if last ~= tonumber(ARGV[8]) or due <= last or due > now + 1000000 then return 0 end
 set(PERIODIC_RUNS, ARGV[6] .. ':due', ARGV[7])
-local spec = cmsgpack.unpack(ARGV[10])
+local task = opened(ARGV[10])
 tell('scheduling-periodic', false, 'scheduler',
-  spec[3] .. ',"retries":' .. spec[4] .. ',"retry_delay":' .. spec[5] .. ',"execute_time":null,"due":'
-  .. seconds(due) .. ARGV[9])
-enqueue(ARGV[10], ARGV[11], ARGV[12], 'scheduler', '')
+  task[2] .. task[3] .. ',"execute_time":null,"due":' .. seconds(due) .. ARGV[9])
+enqueue(task, ARGV[11], ARGV[12], 'scheduler', '')
 wake(1)
 return 1

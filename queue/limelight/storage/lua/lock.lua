@@ -1,5 +1,6 @@
 -- Takes a lock of a name: until it is freed, its time is over, or the run that holds it ends, however that ends.
 -- KEYS: locked tasks
+-- USES: _record
 -- ARGV: 6 name, 7 token of the run ("" outside of one), 8 its task id, 9 id of this very request,
 --       10 µs that it lasts at most, "0" for as long as the run
 -- Returns: 1 taken (also when asked again); 0 somebody holds it; -1 the run is not the caller's any more.

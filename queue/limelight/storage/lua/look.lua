@@ -1,5 +1,6 @@
 -- What Redis holds of tasks. Reads only.
 -- KEYS: tasks dead dead_reasons revoked reserved running
+-- USES: _record
 -- ARGV: 6 "1" to have the messages too, then ids
 -- Returns: per task false (nothing is held of it), {"unreadable", buried µs or "", reason or "", size}, or
 --   {state, buried µs or "", reason or "", size, name, run, attempt, max attempts, retries, retry delay, due µs,

@@ -1,5 +1,6 @@
 -- A queue is paused (its tasks wait, and nothing new begins) or goes on, and idle workers hear of it.
 -- KEYS: meta ready wake
+-- USES: _changes
 -- ARGV: 6 "1" to pause, "" to go on
 -- Returns: 1 it is so now; 0 it was so before.
 local paused = redis.call('HEXISTS', META, 'paused') == 1

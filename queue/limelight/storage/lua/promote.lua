@@ -1,5 +1,6 @@
 -- T10  scheduled → ready, for what is due. Silent: `ready_at` is the time it was due.
 -- KEYS: scheduled tasks ready ready_since dead events meta wake
+-- USES: _ready _unreadable
 -- ARGV: 6 how many at most, 7 where (fragment)
 -- Returns: {how many, µs until the next is due or -1}
 local found = redis.call('ZRANGEBYSCORE', SCHEDULED, '-inf', whole(now), 'WITHSCORES', 'LIMIT', 0, tonumber(ARGV[6]))

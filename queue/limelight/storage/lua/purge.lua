@@ -1,6 +1,6 @@
 -- dead → gone: a dead letter is thrown away, whatever its bytes are. Told as `purged`; its end was told at its burial.
 -- KEYS: dead dead_reasons tasks revoked ready ready_since delayed promised groups locked awaited events meta wake
--- USES: _enqueue _end
+-- USES: _end
 -- ARGV: 6 burial µs up to which a letter is meant, 7 how many letters must stay,
 --       8 source, 9 where (fragment), then ids
 -- Returns: how many were thrown away.

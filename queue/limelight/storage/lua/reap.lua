@@ -1,6 +1,6 @@
 -- T11, T12  A lease is over: running → ready or dead (told as lost), reserved → ready (silently).
 -- KEYS: reserved running running_since tasks ready ready_since dead dead_reasons revoked delayed promised groups locked awaited wake events meta result
--- USES: _enqueue _end _lost
+-- USES: _unreadable _lost
 -- ARGV: 6 id, 7 lease µs, 8 what it leaves if this is its end, 9 life of that in ms, 0: not to be stored,
 --       10 where (fragment)
 -- Returns: "returned", "redelivered", "dead", or 0 when the lease is not over (any more).

@@ -1,5 +1,6 @@
 -- T4  reserved → ready, at its old place: the worker stops before it began. Silent.
 -- KEYS: reserved tasks ready ready_since wake
+-- USES: _ready
 -- ARGV: then per task: 6 id, 7 token
 -- Returns: how many were still the owner's.
 local released = 0

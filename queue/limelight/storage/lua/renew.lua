@@ -1,5 +1,6 @@
 -- T9  A consumer is alive: its leases last longer, its heartbeat is noted.
 -- KEYS: reserved running tasks consumers meta
+-- USES: _record _grace
 -- ARGV: 6 lease µs, 7 consumer, 8 heartbeat ("<workers> <JSON>", "" for none), then per task: id, token
 -- Returns: the ids that are still the consumer's.
 local lease = tonumber(ARGV[6])

@@ -1,7 +1,7 @@
 -- T14  dead → ready: a new life of a dead letter, told as `enqueued`. Its runs are counted on; attempts, retries,
 -- redeliveries and times begin anew, and the result, the expiry and the revoked mark of the old life are gone.
 -- KEYS: dead dead_reasons tasks revoked ready ready_since delayed promised events meta wake result…
--- USES: _enqueue
+-- USES: _ready _enqueue
 -- ARGV: 6 burial µs up to which a letter is meant, 7 where (fragment), 8 when the client began (ns),
 --       9 µs after which a trace is too old to be joined, then per task: id, span id, trace id for a fresh trace
 -- Returns: per task 1 it is ready; 0 it is no dead letter (any more); -1 its record is unreadable: it stays.
@@ -63,7 +63,7 @@ local function requeue(id, span_id, fresh_trace_id, result_key)
   remove(REVOKED, id)
   redis.call('DEL', result_key)
   to_ready(id, r, renewed, now)
-  promise_followers(r, renewed)
+  promise_followers(followers_of(r, renewed))
   tell('enqueued', false, 'producer', fragment, true)
   return 1
 end

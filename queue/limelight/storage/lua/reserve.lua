@@ -1,6 +1,6 @@
 -- T2  ready → reserved, silently; with names given also T3 reserved → running, in the same trip.
 -- KEYS: requests ready ready_since reserved running running_since tasks dead dead_reasons revoked delayed promised groups locked awaited wake events meta
--- USES: _enqueue _end _start
+-- USES: _unreadable _start
 -- ARGV: 6 owner, 7 its request number, 8 how many, 9 lease µs,
 --       10 names this worker can start at once ("\nname\nname\n"), "" to start nothing,
 --       11 where (fragment), 12 µs after which a trace is too old to be joined,

@@ -1,5 +1,6 @@
 -- delayed → scheduled: a worker takes what was enqueued for later and puts it on the schedule.
 -- KEYS: delayed scheduled tasks ready ready_since dead events meta wake
+-- USES: _ready _unreadable
 -- ARGV: 6 how many, 7 where (fragment)
 -- Returns: how many it took.
 local ready = 0

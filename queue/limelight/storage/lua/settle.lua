@@ -1,6 +1,6 @@
 -- T5 to T8  running → done / ready / scheduled / dead: runs close, and what becomes of their tasks is told.
 -- KEYS: running running_since tasks ready ready_since scheduled delayed dead dead_reasons revoked periodic_runs promised groups locked awaited wake events meta result…
--- USES: _enqueue _end
+-- USES: _end
 -- ARGV: per task: a packed array and what it leaves (result or failure, "" for nothing). The array:
 --       1 id, 2 token, 3 status of the closing event, 4 outcome, 5 fate: end, retry, dead or back,
 --       6 end (how the task ended, "" if it did not), 7 fragment of the closing event,
@@ -68,14 +68,14 @@ local function settle(s, value, r, tail, first)
   local closing, run = about(r, tail), about_run(r)
   if s[3] ~= 'retrying' then
     tell(s[3], ERRORS[s[3]] or false, 'worker', {
-      closing, run, s[7], s[8], ',"outcome":"', s[4], '"', s[5] == 'end' and about_end(r, s[6]) or '',
+      '', closing, run, s[7], s[8], ',"outcome":"', s[4], '"', s[5] == 'end' and about_end(r, s[6]) or '',
     })
   end
   if s[5] == 'end' then
     remove(TASKS, id)
     ended(id, r, tail, s[6], value, 'worker')
   elseif s[5] == 'dead' then
-    tell('dead', false, 'worker', {closing, run, s[7], about_end(r, s[6])})
+    tell('dead', false, 'worker', {'', closing, run, s[7], about_end(r, s[6])})
     to_dead(id, r, tail, s[15], value, 'worker')
   else
     if r[LOCKS] ~= '' then free_locks(r) end

@@ -1,6 +1,6 @@
 -- T3  reserved → running: tells `started`, or the verdict that ends the task here.
 -- KEYS: reserved ready ready_since running running_since tasks dead dead_reasons revoked delayed promised groups locked awaited wake events meta
--- USES: _enqueue _end _start
+-- USES: _start
 -- ARGV: 6 lease µs, 7 where (fragment), 8 µs after which a trace is too old to be joined,
 --       then per task: id, token, span id, trace id for a fresh trace
 -- Returns: per task {handed…}, the verdict, or 0 when the token is not the task's (any more).

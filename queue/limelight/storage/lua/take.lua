@@ -1,5 +1,6 @@
 -- T2  ready → reserved for one task by its id, silently: whoever enqueued it runs it itself.
 -- KEYS: ready reserved tasks events meta
+-- USES: _record
 -- ARGV: 6 id, 7 token, 8 lease µs
 -- Returns: 1 it is the caller's; 0 it is not ready, or the queue is paused.
 local id, token = ARGV[6], ARGV[7]

@@ -1,5 +1,6 @@
 -- Frees locks: one that this request took, or whoever holds them.
 -- KEYS: locked
+-- USES: _changes
 -- ARGV: 6 id of the request that took it, "" for whoever; then names
 -- Returns: how many were freed.
 local freed = 0
