@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
+
+from limelight.forks import generation
 
 from .address import Address
 from .link import Link
@@ -27,14 +28,14 @@ class ThreadLinks:
     def get(self) -> Link:
         """The calling thread's link; a thread that ends leaves it, and its lanes, to the next."""
         loan: _Loan | None = getattr(self._local, "loan", None)
-        if loan is None or loan.pid != os.getpid():
+        if loan is None or loan.generation != generation():
             loan = _Loan(self._borrow(), self._free)
             self._local.loan = loan
         return loan.link
 
     def _borrow(self) -> Link:
         with contextlib.suppress(IndexError):
-            while (link := self._free.pop()).pid != os.getpid():
+            while (link := self._free.pop()).generation != generation():
                 pass  # it came through a fork, and its socket is the parent's
             return link
         return Link(self._address, self._key)
@@ -44,10 +45,10 @@ class _Loan:
     """A thread's hold on a link; given back when the thread is gone."""
 
     def __init__(self, link: Link, free: list[Link]) -> None:
-        self.link, self.pid, self._free = link, os.getpid(), free
+        self.link, self.generation, self._free = link, generation(), free
 
     def __del__(self) -> None:
-        if self.pid == os.getpid():
+        if self.generation == generation():
             self._free.append(self.link)
 
 
