@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from .deadline import check_timeout, time_remaining
 from .errors import ConfigurationError
 from .retry import LONGEST_DELAY_SECONDS, Backoff
 
@@ -202,6 +204,21 @@ class Task:
         """Seconds that one run may take."""
         return self.options.timeout
 
+    @property
+    def time_remaining(self) -> float:
+        """Seconds that the running task may still take, from 0; infinity without a timeout, as in Huey."""
+        remaining = time_remaining()
+        return math.inf if remaining is None else max(0.0, remaining)
+
+    @property
+    def is_timed_out(self) -> bool:
+        """Whether the running task's time is over."""
+        return self.time_remaining <= 0
+
+    def check_timeout(self) -> None:
+        """Raise TaskTimeout if the running task's time is over; call it where stopping does no harm."""
+        check_timeout()
+
     def then(self, task: Callee, *args: Any, **kwargs: Any) -> Task:
         """Call `task` with this one's result, after what was to follow already; returns this call."""
         last = self
@@ -218,9 +235,9 @@ class Task:
         last.on_error = task if isinstance(task, Task) else task.s(*args, **kwargs)
         return self
 
-    def extend(self, value: Any) -> None:
+    def extend_data(self, data: Any) -> None:
         """Add what an earlier call returned to the arguments."""
-        args, kwargs = extended(self.args, self.kwargs, value)
+        args, kwargs = extended(self.args, self.kwargs, data)
         self.args, self.kwargs = tuple(args), kwargs
 
 

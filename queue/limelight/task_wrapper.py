@@ -198,6 +198,16 @@ class TaskWrapper(Generic[P, R]):
         return self.func(*args, **kwargs)
 
     @property
+    def retries(self) -> int:
+        """How often a failed run is tried again."""
+        return self.options.retries
+
+    @property
+    def retry_delay(self) -> float:
+        """Seconds before the first retry."""
+        return self.options.retry_delay
+
+    @property
     def settings(self) -> Mapping[str, Any]:
         """What was declared beside the options."""
         return self.options.settings

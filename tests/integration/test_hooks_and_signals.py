@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import threading
 import time
 import traceback
@@ -456,6 +457,23 @@ def test_a_task_that_asks_for_its_context_gets_itself(queue: RedisQueue) -> None
     assert (third.eta - second.eta).total_seconds() >= 0.03, "a retry has the time until which it waited"
     assert third.team == "billing"  # type: ignore[attr-defined]
     assert third.data == ((7,), {})
+
+
+def test_a_running_task_knows_how_much_of_its_time_is_left(queue: RedisQueue) -> None:
+    seen: list[Any] = []
+
+    @queue.task(context=True)
+    def look(task: Task | None = None) -> None:
+        assert task is not None
+        seen.append((task.time_remaining, task.is_timed_out))
+        task.check_timeout()
+
+    with consuming(queue, workers=1):
+        for timeout in (None, 20):
+            ends(queue, look.schedule(timeout=timeout).id)
+    (free, over), (left, late) = seen
+    assert (free, over, late) == (math.inf, False, False)
+    assert 0 < left <= 20
 
 
 def test_options_of_the_call_are_those_of_the_running_task(queue: RedisQueue) -> None:
