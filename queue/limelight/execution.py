@@ -14,7 +14,7 @@ from .errors import CancelExecution, TaskException, UndecodableMessage
 from .hooks import QueueHooks
 from .lifecycle import Canceled, Locked, Raised, RateLimited, TimedOut
 from .registry import Registered
-from .report import Report, Stopwatch
+from .report import Interruption, Report, Stopwatch
 from .running import current_lease
 from .seen import seen
 from .signals import (
@@ -175,7 +175,7 @@ class _Run:
     def raised(self, error: BaseException) -> Report:
         """Those who want to see what it raised do so while it is being handled."""
         made = report.raised(error, self._terms.watch, self._terms.timeout)
-        if self.task is None:
+        if self.task is None or isinstance(error, Interruption):
             return made
         _show(error, made, self.task, self._surroundings.signals)
         self._surroundings.hooks.after(self.task, None, error)

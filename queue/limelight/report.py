@@ -34,6 +34,10 @@ from .lifecycle import (
 from .task import Task, as_seconds, as_timestamp
 
 
+class Interruption(BaseException):
+    """Leaves a task's code because its consumer ends; the task was handed back already."""
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """How a run went, and what to tell of it.
@@ -122,6 +126,8 @@ def _encoded(value: Any, serializer: wire.Serializer, limit: int) -> bytes:
 def raised(error: BaseException, watch: Stopwatch, timeout: float | None) -> Report:
     """The report of a run whose function raised: what it asks for so; one that asks for nonsense has failed."""
     try:
+        if isinstance(error, Interruption):
+            return interrupted(watch)
         if isinstance(error, TaskTimeout):
             return timed_out(watch, timeout, _traceback(error))
         if isinstance(error, RetryTask):

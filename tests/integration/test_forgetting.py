@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import redis
 
+from limelight import MemoryQueue
 from limelight.keys import QueueKeys
 from limelight.storage.scripts import SCRIPTS
 
@@ -13,9 +14,11 @@ LEASE_US = 10_000_000
 BEGIN_US = 1_000_000_000_000_000
 
 
-@pytest.fixture
-def client(redis_url: str) -> redis.Redis:
-    return redis.Redis.from_url(redis_url)
+@pytest.fixture(params=["redis", "memory"])
+def client(request: pytest.FixtureRequest) -> redis.Redis:
+    if request.param == "memory":
+        return MemoryQueue("forgetful").storage.address.client()
+    return redis.Redis.from_url(request.getfixturevalue("redis_url"))
 
 
 def script(client: redis.Redis, name: str, now_us: int, *args: Any) -> Any:

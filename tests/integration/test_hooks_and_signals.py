@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import math
 import threading
@@ -218,6 +219,44 @@ def test_scheduled_and_interrupted_say_which_task(queue: RedisQueue) -> None:
     assert not consumer.stop()
     may_end.set()
     assert seen == [("scheduled", (1,), eta), ("interrupted", (2,), None)]
+
+
+def test_a_coroutine_that_is_interrupted_is_told_as_nothing_else(
+    queue: RedisQueue, heard: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    begun, left = threading.Event(), threading.Event()
+    queue.post_execute("after")(lambda task, value, exc: heard.append(f"after {exc!r}"))
+
+    @queue.task()
+    async def wait() -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(30)
+        finally:
+            left.set()
+
+    handle = wait()
+    consumer = Consumer(queue, workers=1, kind="async", shutdown_timeout=0.1)
+    consumer.start()
+    assert begun.wait(10)
+    assert not consumer.stop()
+    assert left.wait(10)
+    assert heard == ["enqueued", "executing", "interrupted"]
+    assert statuses(queue, id=handle.id) == ["enqueued", "started", "interrupted"]
+    assert "CancelledError" not in caplog.text
+
+
+def test_a_coroutine_that_cancels_itself_has_failed(queue: RedisQueue, heard: list[str]) -> None:
+    @queue.task()
+    async def cancel_itself() -> None:
+        current = asyncio.current_task()
+        assert current is not None
+        current.cancel()
+        await asyncio.sleep(30)
+
+    with consuming(queue, kind="async"):
+        ends(queue, cancel_itself().id)
+    assert heard == ["enqueued", "executing", "error"]
 
 
 def test_a_periodic_run_is_told_as_enqueued_by_the_scheduler_that_won(queue: RedisQueue) -> None:

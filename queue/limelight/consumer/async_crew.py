@@ -126,6 +126,7 @@ class AsyncCrew:
         self._threads.join(_NAME, _END_SECONDS)
 
     async def _shut(self) -> None:
+        self._stage.is_ending = True
         for task in self._awaited:
             task.cancel()
         if self._awaited:
