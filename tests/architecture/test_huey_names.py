@@ -15,6 +15,7 @@ from limelight import (
     TaskWrapper,
     crontab,
 )
+from limelight.cli.consumer import consumer as command
 from limelight.consumer import Consumer
 from limelight.task import TaskOptions
 
@@ -93,6 +94,7 @@ OPTIONS = (
     "store_intermediate_errors",
     "clean_name",
 )
+FLAGS = [f"-{letter}" for letter in "lvqSwkdmbcCfLMsntg"]
 CLASSES = (
     "PriorityRedisHuey",
     "RedisExpireHuey",
@@ -108,6 +110,12 @@ def test_a_name_of_huey_is_there_or_explained(of: str, name: str) -> None:
     ours = OURS[of]
     there = hasattr(ours, name) or name in getattr(type(ours), "__annotations__", {})
     assert there or f"`{name}" in PAGE, f"{of}.{name} is neither there nor on the migration page"
+
+
+@pytest.mark.parametrize("flag", FLAGS)
+def test_an_option_of_the_command_is_there_or_explained(flag: str) -> None:
+    there = {word for option in command.params for word in option.opts}
+    assert flag in there or f"`{flag}`" in PAGE
 
 
 @pytest.mark.parametrize("name", [*OPTIONS, *CLASSES])
