@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import signal
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -197,10 +198,14 @@ def test_each_process_that_takes_the_place_of_another_begins_and_ends_with_the_h
     assert {thread for _, _, thread in ups} == {"MainThread"}
 
 
+@pytest.mark.parametrize("slow", ["loop", "hand-1"])
 def test_the_loop_and_each_thread_beside_it_have_the_hooks_and_the_last_of_them_end_with_the_consumer(
-    redis_url: str, truth: Path
+    redis_url: str, truth: Path, slow: str
 ) -> None:
-    queue = declare(RedisQueue("hooked", url=redis_url))
+    never = threading.Event()
+    queue = RedisQueue("hooked", url=redis_url)
+    queue.on_shutdown("slow")(lambda: threading.current_thread().name == slow and never.wait(0.5))
+    declare(queue)
     with consuming(queue, kind="async"):
         for name in ("awaited", "plain"):
             World(queue).call(name, *([1] if name == "plain" else [])).get(blocking=True, timeout=20)
