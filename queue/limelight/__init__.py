@@ -30,7 +30,8 @@ from .rate_limit import RateLimit
 from .results import ChordResult, Result, ResultGroup
 from .schedule import every
 from .task import Task
-from .task_queue import RedisHuey, RedisQueue, TaskWrapper
+from .task_queue import RedisHuey, RedisQueue
+from .task_wrapper import TaskWrapper
 from .wire import MessagePack, SignedPickle
 
 __version__ = version("limelight")

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any
 
-from . import closing, execution, wire
+from . import closing, execution, report, wire
 from .errors import RedisError, UndecodableMessage
-from .execution import Report, Stage, Stopwatch, Terms, plainly
+from .execution import AsyncStage, Stage, Terms, plainly
 from .job import Job, Q
+from .report import Report, Stopwatch
 from .storage.base import Settlement
 from .tracecontext import TraceContext
 
 log = logging.getLogger("limelight.consumer")
-
-AsyncStage = Callable[[Callable[[], Awaitable[Any]], float | None], Awaitable[Any]]
 
 
 def attempt(job: Job[Q], stage: Stage = plainly) -> Settlement:
@@ -25,8 +22,8 @@ def attempt(job: Job[Q], stage: Stage = plainly) -> Settlement:
     if isinstance(prepared, Report):
         return _settlement(job, prepared)
     message, terms = prepared
-    report = execution.execute(job.registered, message, job.queue.serializer, terms, stage)
-    return _settlement(job, report)
+    made = execution.execute(job.registered, message, job.queue.surroundings, terms, stage)
+    return _settlement(job, made)
 
 
 async def attempt_async(job: Job[Q], stage: AsyncStage) -> Settlement:
@@ -36,8 +33,8 @@ async def attempt_async(job: Job[Q], stage: AsyncStage) -> Settlement:
     if isinstance(prepared, Report):
         return _settlement(job, prepared)
     message, terms = prepared
-    report = await execution.execute_async(job.registered, message, job.queue.serializer, terms, stage)
-    return _settlement(job, report)
+    made = await execution.execute_async(job.registered, message, job.queue.surroundings, terms, stage)
+    return _settlement(job, made)
 
 
 def given_up(job: Job[Q], traceback: str) -> Settlement:
@@ -48,7 +45,7 @@ def given_up(job: Job[Q], traceback: str) -> Settlement:
         traceback: Where its code is, as text.
     """
     watch = job.watch or Stopwatch.started()
-    return _settlement(job, execution.timed_out(watch, job.timeout, traceback))
+    return _settlement(job, report.timed_out(watch, job.timeout, traceback))
 
 
 def _prepared(job: Job[Q], watch: Stopwatch) -> tuple[wire.Message, Terms] | Report:
@@ -58,20 +55,20 @@ def _prepared(job: Job[Q], watch: Stopwatch) -> tuple[wire.Message, Terms] | Rep
         message = wire.decode_message(handed.body)
         given = execution.inputs(handed.input, _gathered(job), job.queue.serializer)
     except UndecodableMessage as error:
-        return execution.unreadable(error)
+        return report.unreadable(error)
     except RedisError as error:
         log.error("the results that %s gathers cannot be read now: %s", handed.lease.task_id, error)
-        return execution.interrupted(watch)
+        return report.interrupted(watch)
     job.timeout, job.backoff = message.timeout or job.timeout, message.backoff
     context = TraceContext(
         handed.trace_id, handed.span_id, handed.trace_flags, message.trace_state, handed.traced_at
     )
     return message, Terms(
+        handed=handed,
         context=context,
         timeout=job.timeout,
         keep_result=_keeps_result(job) or handed.leaves,
         watch=watch,
-        lease=handed.lease,
         given=given,
     )
 
@@ -81,14 +78,15 @@ def _gathered(job: Job[Q]) -> list[bytes] | None:
     return job.queue.storage.gathered(job.handed.gathers) if job.handed.gathers else None
 
 
-def _settlement(job: Job[Q], report: Report) -> Settlement:
+def _settlement(job: Job[Q], made: Report) -> Settlement:
     keep = _keeps_result(job)
+    job.task = made.task
     try:
-        settlement = closing.settlement(job.handed, report, job.backoff, keep_result=keep)
+        settlement = closing.settlement(job.handed, made, job.backoff, keep_result=keep)
     except Exception as error:  # what a task raised could not even be told
-        report = execution.untellable(error)
-        settlement = closing.settlement(job.handed, report, job.backoff, keep_result=keep)
-    closing.log_failure(job.handed, report.keys, settlement.decision)
+        made = report.untellable(error)
+        settlement = closing.settlement(job.handed, made, job.backoff, keep_result=keep)
+    closing.log_failure(job.handed, made.keys, settlement.decision)
     return settlement
 
 

@@ -143,7 +143,7 @@ def _place_chord(work: chord, made: Plan, place: Place | None) -> None:
     group_id, size = str(uuid.uuid4()), len(work.tasks)
     callback = Placed(work.callback, place, group_id)
     if not size:
-        work.callback.extend(([],))
+        work.callback.extend_data(([],))
         made.tasks.append(Placed(work.callback, place))
         return
     made.groups.append((group_id, size, callback))

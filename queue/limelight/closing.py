@@ -7,10 +7,10 @@ import random
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from . import execution
 from .emitter import about_task, failure, fragment
 from .job import Job, Q
 from .lifecycle import Decision, Fate, Retries, settle
+from .report import Report, failure_result, interrupted
 from .retry import STEADY, Backoff
 from .storage.base import Burial, Handed, Settlement
 
@@ -20,7 +20,7 @@ WORKER_LOST: Final = "limelight.worker_lost"
 
 
 def settlement(
-    handed: Handed, report: execution.Report, backoff: Backoff = STEADY, *, keep_result: bool = False
+    handed: Handed, report: Report, backoff: Backoff = STEADY, *, keep_result: bool = False
 ) -> Settlement:
     """What a run's report means for its task.
 
@@ -52,8 +52,7 @@ def hand_back(jobs: Iterable[Job[Q]]) -> None:
     """Have jobs that are not done settled as interrupted: they go back to the queue, the attempt not counted."""
     for job in jobs:
         if job.settlement is None:
-            report = execution.interrupted(job.watch)
-            job.settlement = settlement(job.handed, report)
+            job.settlement = settlement(job.handed, interrupted(job.watch))
 
 
 def burial(handed: Handed, error: Exception) -> Burial:
@@ -69,11 +68,11 @@ def burial(handed: Handed, error: Exception) -> Burial:
 
 def lost_result(task_id: str, cause: str) -> bytes:
     """What is left to read of a task whose worker was lost once too often."""
-    return execution.failure_result(WORKER_LOST, f"{cause}, and no redelivery remains", None, task_id, 0)
+    return failure_result(WORKER_LOST, f"{cause}, and no redelivery remains", None, task_id, 0)
 
 
 def _failure_result(handed: Handed, keys: Mapping[str, Any], outcome: str) -> bytes:
-    return execution.failure_result(
+    return failure_result(
         keys.get("error_type") or outcome,
         keys.get("error_message") or "",
         keys.get("traceback"),

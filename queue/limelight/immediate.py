@@ -22,10 +22,11 @@ from .coroutines import Coroutines
 from .emitter import Speaker
 from .errors import RedisRefused, UnknownTask
 from .execution import Call
+from .herald import Herald
 from .job import Job, Origin
+from .registry import Registry
 from .slot import Slot
 from .storage.base import Handed, Parcel, Reservation, ReserveRequest
-from .task import Registry
 
 LEASE_SECONDS: Final = 3_600.0
 """How long a task may run here before a consumer of the same Redis takes it for lost."""
@@ -54,6 +55,7 @@ class InlineWorker:
 
     def __init__(self, queue: Runnable) -> None:
         self._queue = queue
+        self._herald = Herald(queue)
 
     @property
     def _where(self) -> str:
@@ -92,6 +94,7 @@ class InlineWorker:
             while busy:
                 number += 1
                 reservation = self._reserve(owner, number)
+                self._herald.ended(reservation.ended)
                 if reservation.delayed:
                     self.schedule()
                 runs += sum(self._handle(handed) for handed in reservation.tasks)
@@ -102,8 +105,12 @@ class InlineWorker:
 
     def schedule(self) -> None:
         """Put what was enqueued for later on the schedule, as a worker does."""
-        while self._queue.storage.schedule_delayed(_BATCH, self._where) == _BATCH:
-            pass
+        taken, herald = _BATCH, self._herald
+        while taken == _BATCH:
+            taken, scheduled = self._queue.storage.schedule_delayed(
+                _BATCH, self._where, tell_which=herald.wants_scheduled
+            )
+            herald.scheduled(scheduled)
 
     def promote(self) -> None:
         """Make ready what is due, as a scheduler does."""
@@ -112,7 +119,13 @@ class InlineWorker:
 
     def _reserve(self, owner: str, number: int) -> Reservation:
         names = list(self._queue.registry)
-        request = ReserveRequest(owner, number, count=1, lease_seconds=LEASE_SECONDS, names=names)
+        request = ReserveRequest(
+            *(owner, number),
+            count=1,
+            lease_seconds=LEASE_SECONDS,
+            names=names,
+            tell_ended=self._herald.wants_ended,
+        )
         _, reserved = self._queue.storage.settle_and_reserve(
             [], request, where=self._where, result_ttl_ms=self._queue.result_ttl_ms
         )
@@ -124,9 +137,16 @@ class InlineWorker:
     def _run_while_ready(self, task_id: str) -> int:
         storage, runs = self._queue.storage, 0
         while (lease := storage.take(task_id, lease_seconds=LEASE_SECONDS)) is not None:
-            (handed,) = storage.start([lease], lease_seconds=LEASE_SECONDS, where=self._where)
+            (handed,) = storage.start(
+                [lease],
+                lease_seconds=LEASE_SECONDS,
+                where=self._where,
+                tell_ended=self._herald.wants_ended,
+            )
             runs += 1
-            if handed is not None:
+            if handed is not None and handed.ended:
+                self._herald.ended([handed])
+            elif handed is not None:
                 self._run(handed)
         return runs
 
@@ -147,6 +167,9 @@ class InlineWorker:
         )
         if isinstance(settled, RedisRefused):
             raise settled
+        if settled:
+            job.settled = settlement.decision
+            self._herald.settled([job])
         if place.interrupt is not None:
             raise place.interrupt
 

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from . import wire
-from .execution import Stopwatch
+from .execution import Surroundings
+from .lifecycle import Decision
+from .registry import Registered
+from .report import Stopwatch
 from .retry import STEADY, Backoff
 from .storage.base import Handed, Settlement
 from .storage.redis import RedisStorage
-from .task import Registered
+from .task import Task
 
 
 class Origin(Protocol):
@@ -19,6 +22,7 @@ class Origin(Protocol):
     serializer: wire.Serializer
     results: bool
     storage: RedisStorage
+    surroundings: Surroundings
 
 
 Q = TypeVar("Q", bound=Origin)
@@ -38,6 +42,8 @@ class Job(Generic[Q]):
         settlement: How it is to be settled, None until it is done.
         timeout: Seconds that it may run, None for as many as it likes; known once its message is read.
         backoff: How the delays of its retries grow and spread; likewise.
+        task: What ran, as signal handlers are to see it; None until it is done, and if nobody wanted to see it.
+        settled: What Redis has taken, until signal handlers were told of it; None before and after.
         number: Of its process, in the order in which that begins its tasks; 0 where nobody counts.
     """
 
@@ -50,6 +56,8 @@ class Job(Generic[Q]):
     settlement: Settlement | None = None
     timeout: float | None = None
     backoff: Backoff = STEADY
+    task: Task | None = None
+    settled: Decision | None = None
     number: int = 0
 
     def __post_init__(self) -> None:

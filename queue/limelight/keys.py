@@ -52,11 +52,11 @@ class QueueKeys:
     locked                    hash    lock → who holds it, until when
     awaited                   hash    id → channels of those who wait for its end
     events                    stream  the durable events, one JSON object in field ``e``
-    meta                      hash    seq, order, epoch, last_seen, reap_after, longest_lease, last_check, paused
+    meta                      hash    seq, order, epoch, last_seen, reap_after, longest_lease, last_check, looks, paused
     lanes, lanes_used         hash, zset   producer lane → last number; lane → last use
     requests                  hash    owner → its last reserve request
     consumers                 hash    consumer id → its ``<µs> <workers> <JSON>``
-    periodic_runs             hash    ``<task>:due``, ``:next``, ``:decided``, ``:success`` → µs
+    periodic_runs             hash    ``<task>:due``, ``:next``, ``:decided``, ``:success`` → µs; ``:look`` → look
     wake                      list    tokens that wake idle workers
     ========================  ======  ================================================================
     """

@@ -1,17 +1,17 @@
-"""What a user declares (`TaskOptions`), what they enqueue (`Task`), and the registry between the two."""
+"""What a user declares (`TaskOptions`), and what they enqueue (`Task`)."""
 
 from __future__ import annotations
 
 import datetime as dt
+import math
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from .catch_up import CatchUp
-from .errors import ConfigurationError, UnknownTask
+from .deadline import check_timeout, time_remaining
+from .errors import ConfigurationError
 from .retry import LONGEST_DELAY_SECONDS, Backoff
-from .schedule import Schedule
 
 PRIORITY_LIMIT: Final = 4_095
 RETRIES_LIMIT: Final = 1_000_000_000
@@ -30,6 +30,8 @@ class TaskOptions:
         retry_max_delay: No retry waits longer, in seconds.
         retry_jitter: How much of each delay chance may take away, 0 to 1, so that tasks that failed together do
             not come back together.
+        context: Whether the function gets the running `Task` as its argument ``task``.
+        settings: Whatever else was declared; for hooks and signal handlers to go by.
         priority: Higher runs first, −4095 to 4095.
         expires: Seconds after its enqueueing, or the Unix time as a `datetime`, after which it must not start.
         timeout: Seconds that one run may take.
@@ -44,6 +46,8 @@ class TaskOptions:
     retry_jitter: float = 0.0
     expires: float | dt.timedelta | dt.datetime | None = None
     timeout: float | None = None
+    context: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         faults = [
@@ -67,6 +71,11 @@ class TaskOptions:
                 []
                 if self.timeout is None or (_is_seconds(self.timeout) and self.timeout > 0)
                 else ["timeout must be seconds, more than 0"]
+            ),
+            *(
+                f"{name} cannot be a setting, it is a word for calls"
+                for name in self.settings
+                if name in _WORDS
             ),
         ]
         if faults:
@@ -117,7 +126,11 @@ class Task:
         queue: Name of its queue.
         on_complete: What is called with its result when it has succeeded.
         on_error: What is called with its failure when it has failed for good.
+        due: The due time that this is the run of, aware; None unless the task is periodic.
         receipt: Set by an enqueue whose answer never came, so that it can be repeated safely.
+
+    While the task runs, `retries` are those that remain and `retry_delay` is that of the coming retry. The
+    settings of the declaration are attributes too, as in Huey.
     """
 
     options: TaskOptions
@@ -129,12 +142,82 @@ class Task:
     queue: str = ""
     on_complete: Task | None = None
     on_error: Task | None = None
+    due: dt.datetime | None = None
     receipt: Receipt | None = None
+
+    if not TYPE_CHECKING:  # a type checker is to know an attribute that nobody has
+
+        def __getattr__(self, name: str) -> Any:
+            if name in {"options", "settings"} or name.startswith("_") or name not in self.settings:
+                raise AttributeError(
+                    f"a task has no {name!r}, and none of its settings is called so", name=name
+                )
+            return self.settings[name]
 
     @property
     def name(self) -> str:
         """The task's friendly name."""
         return self.options.name
+
+    @property
+    def retries(self) -> int:
+        """How often a failed run is tried again."""
+        return self.options.retries
+
+    @property
+    def retry_delay(self) -> float:
+        """Seconds before the next retry."""
+        return self.options.retry_delay
+
+    @property
+    def retry_backoff(self) -> float:
+        """Each further retry multiplies the delay by this."""
+        return self.options.retry_backoff
+
+    @property
+    def priority(self) -> int:
+        """Higher runs first."""
+        return self.options.priority
+
+    @property
+    def eta(self) -> dt.datetime | None:
+        """When it may run, aware in UTC; None for at once."""
+        return None if self.execute_at is None else dt.datetime.fromtimestamp(self.execute_at, dt.UTC)
+
+    @property
+    def data(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Its arguments, positional and by keyword."""
+        return self.args, self.kwargs
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What was declared beside the options."""
+        return self.options.settings
+
+    @property
+    def expires(self) -> float | dt.timedelta | dt.datetime | None:
+        """When it is too late to start it: seconds from its enqueueing, or a time; None for never."""
+        return self.options.expires
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that one run may take."""
+        return self.options.timeout
+
+    @property
+    def time_remaining(self) -> float:
+        """Seconds that the running task may still take, from 0; infinity without a timeout, as in Huey."""
+        remaining = time_remaining()
+        return math.inf if remaining is None else max(0.0, remaining)
+
+    @property
+    def is_timed_out(self) -> bool:
+        """Whether the running task's time is over."""
+        return self.time_remaining <= 0
+
+    def check_timeout(self) -> None:
+        """Raise TaskTimeout if the running task's time is over; call it where stopping does no harm."""
+        check_timeout()
 
     def then(self, task: Callee, *args: Any, **kwargs: Any) -> Task:
         """Call `task` with this one's result, after what was to follow already; returns this call."""
@@ -152,10 +235,13 @@ class Task:
         last.on_error = task if isinstance(task, Task) else task.s(*args, **kwargs)
         return self
 
-    def extend(self, value: Any) -> None:
+    def extend_data(self, data: Any) -> None:
         """Add what an earlier call returned to the arguments."""
-        args, kwargs = extended(self.args, self.kwargs, value)
+        args, kwargs = extended(self.args, self.kwargs, data)
         self.args, self.kwargs = tuple(args), kwargs
+
+
+_WORDS: Final = frozenset(name for name in dir(Task) if not name.startswith("_"))
 
 
 class Declared(Protocol):
@@ -207,72 +293,3 @@ def checked_id(task_id: str | uuid.UUID | None) -> str:
         return str(uuid.UUID(str(task_id)))
     except ValueError:
         raise ConfigurationError(f"task id {task_id!r} is no UUID") from None
-
-
-@dataclass(frozen=True, slots=True)
-class Registered:
-    """A declared task.
-
-    Attributes:
-        options: How it is to be treated.
-        func: What runs.
-        schedule: When it runs by itself; None unless it is periodic.
-        catch_up: What becomes of due times that passed while nobody ran.
-    """
-
-    options: TaskOptions
-    func: Callable[..., Any]
-    schedule: Schedule | None = None
-    catch_up: CatchUp = CatchUp.LATEST
-
-
-class Registry:
-    """The tasks of one queue, by name."""
-
-    def __init__(self, queue: str) -> None:
-        self._queue = queue
-        self._tasks: dict[str, Registered] = {}
-
-    def add(self, task: Registered) -> None:
-        """Register; raises ConfigurationError if another function has the name."""
-        name = task.options.name
-        other = self._tasks.get(name)
-        if other is not None and _place(other.func) != _place(task.func):
-            raise ConfigurationError(
-                f"queue {self._queue!r} has a task {name!r} already ({_place(other.func)}): "
-                f"give {_place(task.func)} another one with name=…"
-            )
-        self._tasks[name] = task
-
-    def remove(self, name: str) -> bool:
-        """Forget a task; False if there was none of that name."""
-        return self._tasks.pop(name, None) is not None
-
-    def __getitem__(self, name: str) -> Registered:
-        task = self._tasks.get(name)
-        if task is None:
-            known = ", ".join(sorted(self._tasks)) or "none"
-            raise UnknownTask(
-                f"no task named {name!r} is registered on queue {self._queue!r} in this process. Known: {known}. "
-                "Is the module that declares it imported by the consumer?"
-            )
-        return task
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._tasks
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self._tasks))
-
-    def __len__(self) -> int:
-        return len(self._tasks)
-
-    @property
-    def periodic(self) -> Mapping[str, tuple[Registered, Schedule]]:
-        """The tasks that run by themselves, as they are now: others may be declared while consumers run."""
-        tasks = list(self._tasks.items())
-        return {name: (task, task.schedule) for name, task in tasks if task.schedule is not None}
-
-
-def _place(func: Callable[..., Any]) -> str:
-    return f"{func.__module__}.{func.__qualname__}"

@@ -222,6 +222,7 @@ class SignedPickle:
 # -- Messages and results -------------------------------------------------------------------------------
 _Seconds = Annotated[float, msgspec.Meta(ge=0, le=LONGEST_DELAY_SECONDS)]
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+_Moment = Annotated[float, msgspec.Meta(ge=0, le=dt.datetime(9999, 1, 1, tzinfo=dt.UTC).timestamp())]
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True):
@@ -229,6 +230,7 @@ class Message(msgspec.Struct, frozen=True, array_like=True):
 
     Attributes:
         retry: Longest delay of a retry in seconds, and its jitter; None where neither was asked for.
+        due: Unix seconds of the due time that it is the run of, None unless its task is periodic.
     """
 
     v: int
@@ -239,6 +241,7 @@ class Message(msgspec.Struct, frozen=True, array_like=True):
     trace_state: str
     timeout: _Seconds = 0.0
     retry: tuple[_Seconds, _Share] | None = None
+    due: _Moment | None = None
 
     @property
     def backoff(self) -> Backoff:
@@ -257,7 +260,13 @@ class StoredResult(msgspec.Struct, frozen=True, array_like=True):
 
 _encode_message: Final = msgspec.msgpack.Encoder().encode
 _decode_message: Final = msgspec.msgpack.Decoder(Message).decode
-_decode_result: Final = msgspec.msgpack.Decoder(StoredResult).decode
+
+
+def _no_extension(code: int, _: memoryview) -> Any:
+    raise UndecodableMessage(f"what is told of a failure is text and numbers, not extension type {code}")
+
+
+_decode_result: Final = msgspec.msgpack.Decoder(StoredResult, ext_hook=_no_extension).decode
 
 
 def encode_call(
@@ -269,6 +278,7 @@ def encode_call(
     backoff: Backoff,
     trace_state: str,
     timeout: float = 0.0,
+    due: float | None = None,
 ) -> bytes:
     """Encode one call. Raises CannotCarry naming the argument of `name` that does not fit.
 
@@ -281,7 +291,9 @@ def encode_call(
     bounds = (backoff.longest_seconds, backoff.jitter)
     retry = None if bounds == (STEADY.longest_seconds, STEADY.jitter) else bounds
     return _encode_message(
-        Message(MESSAGE_VERSION, name, serializer.name, payload, backoff.factor, trace_state, timeout, retry)
+        Message(
+            MESSAGE_VERSION, name, serializer.name, payload, backoff.factor, trace_state, timeout, retry, due
+        )
     )
 
 

@@ -16,7 +16,7 @@ from .periodic import PERIODS
 from .reader import READER
 
 Check = Callable[["Queue"], Iterator[str]]
-_META: Final = {"seq", "order", "epoch", "last_seen", "reap_after", "longest_lease", "last_check"}
+_META: Final = {"seq", "order", "epoch", "last_seen", "reap_after", "longest_lease", "last_check", "looks"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def _forgotten_in_time(queue: Queue) -> Iterator[str]:
 
 
 def _of_known_periods(queue: Queue) -> Iterator[str]:
-    known = {f"{name}:{what}" for name in PERIODS for what in ("due", "next", "decided", "success")}
+    known = {f"{name}:{what}" for name in PERIODS for what in ("due", "next", "decided", "success", "look")}
     yield from (f"unknown field {field}" for field in sorted(queue.fields("periodic_runs") - known))
 
 

@@ -149,7 +149,7 @@ class Delivery(RuleBasedStateMachine):
     def reserve_as(self, owner: str, request: int, count: int, *, start: bool, fate: str = "ok") -> Any:
         spans = [word for _ in range(count) for word in ("3" * 16, "4" * 32)] if start else []
         names = "\ntask\n" if start else ""
-        args = (owner, request, count, LEASE_US, names, "", 3_600_000_000, *spans)
+        args = (owner, request, count, LEASE_US, names, "", 3_600_000_000, 0, *spans)
         return self.call("reserve", *args, fate=fate)
 
     @rule(k=st.integers(0, 2), start=st.booleans())
@@ -183,7 +183,9 @@ class Delivery(RuleBasedStateMachine):
         if self.now > deadline:
             del worker.reserved[task_id]  # over by its own clock: it never starts
             return
-        reply = self.call("start", LEASE_US, "", 3_600_000_000, task_id, token, "3" * 16, "4" * 32, fate=fate)
+        reply = self.call(
+            "start", LEASE_US, "", 3_600_000_000, 0, task_id, token, "3" * 16, "4" * 32, fate=fate
+        )
         if reply is None:
             return
         del worker.reserved[task_id]

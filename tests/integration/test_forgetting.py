@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import redis
 
+from limelight import MemoryQueue
 from limelight.keys import QueueKeys
 from limelight.storage.scripts import SCRIPTS
 
@@ -13,9 +14,11 @@ LEASE_US = 10_000_000
 BEGIN_US = 1_000_000_000_000_000
 
 
-@pytest.fixture
-def client(redis_url: str) -> redis.Redis:
-    return redis.Redis.from_url(redis_url)
+@pytest.fixture(params=["redis", "memory"])
+def client(request: pytest.FixtureRequest) -> redis.Redis:
+    if request.param == "memory":
+        return MemoryQueue("forgetful").storage.address.client()
+    return redis.Redis.from_url(request.getfixturevalue("redis_url"))
 
 
 def script(client: redis.Redis, name: str, now_us: int, *args: Any) -> Any:
@@ -27,7 +30,7 @@ def script(client: redis.Redis, name: str, now_us: int, *args: Any) -> Any:
 
 
 def reserve(client: redis.Redis, owner: str) -> None:
-    script(client, "reserve", BEGIN_US, owner, 1, 1, LEASE_US, "", "", 3_600_000_000)
+    script(client, "reserve", BEGIN_US, owner, 1, 1, LEASE_US, "", "", 3_600_000_000, 0)
 
 
 def seconds_pass(client: redis.Redis, since: int, until: int) -> None:
@@ -61,3 +64,43 @@ def test_a_request_of_a_consumer_that_lives_is_kept_though_its_first_heartbeat_w
     assert owners(client) == {b"late:1"}
     seconds_pass(client, 700, 1_400)
     assert not owners(client)
+
+
+MINUTE_US = 60_000_000
+
+
+def schedulers_look(client: redis.Redis, minutes: range, *names: str) -> None:
+    """One look a minute, at the periodic tasks of these names."""
+    for minute in minutes:
+        now = BEGIN_US + minute * MINUTE_US
+        script(client, "check", now, "")
+        if names:
+            script(client, "watch", now, *(word for name in names for word in (name, now + MINUTE_US, now)))
+
+
+def periodic(client: redis.Redis) -> set[str]:
+    return {field.decode().rpartition(":")[0] for field in client.hkeys(KEYS["periodic_runs"])}
+
+
+def test_a_periodic_task_that_no_scheduler_has_named_for_a_day_is_forgotten(client: redis.Redis) -> None:
+    schedulers_look(client, range(2), "night:ly", "kept")
+    schedulers_look(client, range(2, 1_430), "kept")
+    assert periodic(client) == {"night:ly", "kept"}
+    schedulers_look(client, range(1_430, 1_510), "kept")
+    assert periodic(client) == {"kept"}
+
+
+def test_what_a_periodic_task_missed_while_nobody_looked_is_remembered_however_long_that_was(
+    client: redis.Redis,
+) -> None:
+    schedulers_look(client, range(2), "nightly")
+    schedulers_look(client, range(10_000, 10_200))
+    assert periodic(client) == {"nightly"}
+
+
+def test_a_success_that_comes_after_its_periodic_task_was_forgotten_is_forgotten_too(
+    client: redis.Redis,
+) -> None:
+    client.hset(KEYS["periodic_runs"], "gone:success", 1)
+    schedulers_look(client, range(1_580))
+    assert not client.exists(KEYS["periodic_runs"])

@@ -209,6 +209,17 @@ def test_a_result_that_cannot_be_carried_ends_the_task_and_says_why(queue: Redis
     is_accounted_for(queue)
 
 
+def test_a_result_that_is_too_large_ends_the_task_and_says_what_to_do(redis_url: str) -> None:
+    queue = RedisQueue("work", url=redis_url, result_limit=1_000)
+    large = queue.task(name="large")(lambda: "x" * 1_000)
+    with (
+        consuming(queue),
+        pytest.raises(TaskException, match=r"1,0\d\d bytes, the limit is 1,000.*result_limit"),
+    ):
+        large().get(blocking=True, timeout=10)
+    assert statuses(queue, task="large") == ["enqueued", "started", "error-storing-result"]
+
+
 def test_a_result_that_redis_refuses_ends_the_task_and_says_why(any_redis_url: str) -> None:
     queue = RedisQueue("work", url=any_redis_url)
     client = queue.storage.address.client()

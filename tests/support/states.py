@@ -17,7 +17,7 @@ def task_in(queue: RedisQueue, state: State, name: str = "send") -> str:
     if state in {State.DELAYED, State.SCHEDULED}:
         later = task.schedule(("a@b.c",), {"copies": 2}, delay=3_600).id
         if state is State.SCHEDULED:
-            assert queue.storage.schedule_delayed(1, "") == 1
+            assert queue.storage.schedule_delayed(1, "")[0] == 1
         return later
     task_id = task("a@b.c", copies=2).id
     if state is State.READY:

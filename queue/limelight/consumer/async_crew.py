@@ -12,6 +12,7 @@ from typing import Final
 
 from limelight import closing, events
 from limelight.attempt import attempt_async
+from limelight.hooks import around_worker
 
 from .errand import Errand
 from .hands import Hands
@@ -31,6 +32,7 @@ from .watchdog import Watchdog
 log = logging.getLogger("limelight.consumer")
 
 _NAME: Final = "loop"
+_END_SECONDS: Final = 2.0
 
 
 class AsyncCrew:
@@ -85,7 +87,8 @@ class AsyncCrew:
             check=self._check,
             check_seconds=plan.health_check_interval,
         )
-        self._hands = Hands(self._watchdog.expect, self._finish, self._forget)
+        self._hooks = [station.queue.hooks for station in stations]
+        self._hands = Hands(self._hooks, self._watchdog.expect, self._finish, self._forget)
         self._stage = AsyncStage(self._count_stuck)
         self._loop = asyncio.new_event_loop()
         self._threads = Threads()
@@ -116,11 +119,14 @@ class AsyncCrew:
                 return
 
     def end(self) -> None:
-        """Cancel what still runs, and end the loop."""
+        """Cancel what still runs, end the loop, and wait a moment for the user's hooks of workers."""
         self._watchdog.expect(0.0)
         asyncio.run_coroutine_threadsafe(self._shut(), self._loop)
+        self._hands.end(_END_SECONDS)
+        self._threads.join(_NAME, _END_SECONDS)
 
     async def _shut(self) -> None:
+        self._stage.is_ending = True
         for task in self._awaited:
             task.cancel()
         if self._awaited:
@@ -180,8 +186,9 @@ class AsyncCrew:
 
     # -- The loop's thread ------------------------------------------------------------------------------
     def _run_loop(self) -> None:
-        self._loop.run_forever()
-        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        with around_worker(self._hooks):
+            self._loop.run_forever()
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
 
     def _begin(self, jobs: Sequence[Job]) -> None:

@@ -16,6 +16,8 @@ from typing import Any, Final
 
 from limelight.closing import hand_back
 from limelight.errors import ConfigurationError
+from limelight.hooks import around_worker
+from limelight.signals import Signals
 from limelight.task_queue import RedisQueue
 
 from .alarm import AlarmSlot
@@ -96,7 +98,7 @@ class Child:
                 reporter=reporter,
                 on_scheduled=_teller(line, Word.SCHEDULED, at),
                 lease_seconds=plan.lease_seconds,
-                holdings=RelayedHoldings(line, at, numbers),
+                holdings=RelayedHoldings(line, at, numbers, queue.signals),
             )
             for at, (queue, reporter) in enumerate(zip(queues, self._reporters, strict=True))
         ]
@@ -138,10 +140,11 @@ class Child:
         """Work in this thread, which must be the main one."""
         for run in (*self._services, self._listen):
             threading.Thread(target=run, daemon=True).start()
-        self._line.say(Word.READY)
-        self._work(self._plan.max_tasks)
-        self._stopping.set()
-        self._work(0)  # one that is worn out leaves what it has to whoever settles it: us
+        with around_worker(trips.queue.hooks for trips in self._trips):
+            self._line.say(Word.READY)
+            self._work(self._plan.max_tasks)
+            self._stopping.set()
+            self._work(0)  # one that is worn out leaves what it has to whoever settles it: us
         self._stopped.set()
         for reporter in self._reporters:
             reporter.flush()
@@ -180,9 +183,9 @@ def _teller(line: Line, word: Word, queue: int) -> Callable[[], None]:
 class RelayedHoldings(Holdings):
     """Holdings that the parent knows of, because it renews them."""
 
-    def __init__(self, line: Line, queue: int, numbers: Iterable[int]) -> None:
+    def __init__(self, line: Line, queue: int, numbers: Iterable[int], signals: Signals) -> None:
         super().__init__()
-        self._line, self._queue = line, queue
+        self._line, self._queue, self._signals = line, queue, signals
         self._numbers = iter(numbers)
 
     def take(self, jobs: Iterable[Job]) -> None:
@@ -192,7 +195,7 @@ class RelayedHoldings(Holdings):
             job.number = next(self._numbers)
         super().take(jobs)
         if jobs:
-            items = [packed(job.number, job.handed) for job in jobs]
+            items = [packed(job.number, job.handed, whole=bool(self._signals)) for job in jobs]
             self._line.say(Word.TOOK, self._queue, items)
 
     def drop(self, jobs: Iterable[Job]) -> None:

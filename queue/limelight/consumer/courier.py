@@ -88,3 +88,4 @@ class Courier:
             with self._filled:
                 self._jobs[:0] = left
                 self._lost[:0] = lost
+        self.trips.herald.settled(jobs)

@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from limelight.hooks import around_worker
+
 from .errand import Errand
 from .lounge import Lounge
 from .plan import Plan
@@ -133,7 +135,8 @@ class Crew:
             stopping=self._stopping,
             max_tasks=self._plan.max_tasks,
         )
-        worker.run()
+        with around_worker(queue.hooks for queue in seat.errands):
+            worker.run()
         if worker.is_worn_out:
             log.debug("%s has run %d tasks: a new thread takes its place", seat.name, self._plan.max_tasks)
             self._start(seat)

@@ -81,14 +81,17 @@ class Errand:
             return list(done), []
         if reservation is None:
             self._request = request
+            self.trips.herald.settled(done)
             return left, []
         self._request, self._is_unknown = None, False
         # A repeated answer tells what is ours, not what is ready.
         if not reservation.ready and not reservation.delayed and repeated is None:
             self.trips.door.shut(ring)
+        jobs = self._taken(reservation, sent_at)
+        self.trips.herald.settled(done)
+        self.trips.herald.ended(reservation.ended)
         if reservation.delayed and not self._stopping.is_set():
             self.trips.schedule_delayed(self.where)
-        jobs = self._taken(reservation, sent_at)
         if self._stopping.is_set():
             closing.hand_back(jobs)
             return [*left, *jobs], []
@@ -107,6 +110,7 @@ class Errand:
             count=count,
             lease_seconds=self.trips.lease_seconds,
             names=list(self.trips.queue.registry),
+            tell_ended=self.trips.herald.wants_ended,
         )
 
     def _unanswered(self) -> ReserveRequest | None:

@@ -7,10 +7,11 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from limelight.attempt import attempt
+from limelight.hooks import QueueHooks, around_worker
 
 from .holdings import Job
 from .seat import Seat
@@ -24,6 +25,7 @@ class Hands:
     """As many threads as plain functions run at once; they do not keep the process alive.
 
     Args:
+        hooks: Of the queues, for the user's hooks of workers.
         expect: Told when something on a seat will have to be seen to.
         done: Called with each job when it has its settlement.
         forget: Called with a job that a fault of ours keeps from getting one.
@@ -31,23 +33,25 @@ class Hands:
 
     def __init__(
         self,
+        hooks: Sequence[QueueHooks],
         expect: Callable[[float], None],
         done: Callable[[Job], None],
         forget: Callable[[Job], None],
     ) -> None:
+        self._hooks = hooks
         self._expect = expect
         self._done = done
         self._forget = forget
-        self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._free = 0
-        self._seats: list[Seat] = []
+        self._threads: dict[Seat, threading.Thread] = {}
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
 
     def seats(self) -> list[Seat]:
         """The seats of the threads that are there now."""
         with self._lock:
-            return list(self._seats)
+            return list(self._threads)
 
     def run(self, job: Job) -> None:
         """Have a thread run a job, a new one if none is free."""
@@ -55,16 +59,35 @@ class Hands:
             if self._free:
                 self._free -= 1
             else:
-                seat = Seat(f"hand-{next(self._numbers)}", [], [], self._expect)
-                self._seats.append(seat)
-                threading.Thread(target=self._work, args=(seat,), name=seat.name, daemon=True).start()
+                self._hire(Seat(f"hand-{next(self._numbers)}", [], [], self._expect))
         self._jobs.put(job)
 
     def leave(self, seat: Seat) -> None:
         """A thread is stuck for good: it is none of ours any more."""
         with self._lock:
-            if seat in self._seats:
-                self._seats.remove(seat)
+            self._threads.pop(seat, None)
+
+    def end(self, seconds: float) -> None:
+        """Send the threads away, and wait so long for the hooks of those that run nothing."""
+        until = time.monotonic() + seconds
+        with self._lock:
+            threads = dict(self._threads)
+        for _ in threads:
+            self._jobs.put(None)
+        for seat, thread in threads.items():
+            if seat.bench.current is None:
+                thread.join(max(0.0, until - time.monotonic()))
+
+    def _hire(self, seat: Seat) -> None:
+        self._threads[seat] = threading.Thread(target=self._sit, args=(seat,), name=seat.name, daemon=True)
+        self._threads[seat].start()
+
+    def _sit(self, seat: Seat) -> None:
+        try:
+            with around_worker(self._hooks):
+                self._work(seat)
+        finally:
+            self.leave(seat)
 
     def _work(self, seat: Seat) -> None:
         try:
@@ -87,10 +110,9 @@ class Hands:
                 self._done(job)
         finally:
             seat.slot.close()
-            self.leave(seat)
 
     def _next(self) -> Job | None:
-        """The next job; None if none came for a while and none is coming."""
+        """The next job; None if it is time to go: none came for a while and none is coming."""
         while True:
             try:
                 return self._jobs.get(timeout=_IDLE_SECONDS)

@@ -12,9 +12,11 @@ from limelight import events
 from limelight.catch_up import due_times
 from limelight.emitter import NO_TASK, about_task, failure, fragment
 from limelight.errors import LimelightError, OutcomeUnknown, RedisUnavailable
+from limelight.registry import Registered
 from limelight.schedule import Schedule
+from limelight.signals import SIGNAL_ENQUEUED
 from limelight.storage.base import Notice, Watched
-from limelight.task import Registered, Task
+from limelight.task import Task
 from limelight.task_queue import RedisQueue
 
 from .reporter import Reporter
@@ -128,11 +130,12 @@ class PeriodicTasks:
         task = Task(options=registered.options)
         try:
             for due in runs:
-                task = Task(options=registered.options)
+                task = Task(options=registered.options, due=due)
                 parcel = self._queue.parcel(task, periodic=task.name)
                 if not self._storage.fire(parcel, due=due.timestamp(), last=last, where=self._where):
                     return False
                 last = due.timestamp()
+                self._queue.signals.send(SIGNAL_ENQUEUED, task)
         except (RedisUnavailable, OutcomeUnknown):
             raise
         except LimelightError as error:

@@ -64,18 +64,21 @@ class Line:
         return Word(word), rest
 
 
-def packed(number: int, handed: Handed) -> list[Any]:
-    """A task as a parent must know it to renew and to settle it."""
+def packed(number: int, handed: Handed, *, whole: bool = False) -> list[Any]:
+    """A task as a parent must know it to renew and to settle it; `whole`: also to show it to signal handlers."""
     lease = handed.lease
+    shown = (handed.priority, handed.expires_at, handed.execute_at, handed.body) if whole else ()
     return [
         *(number, lease.task_id, lease.token, handed.name),
         *(handed.run, handed.attempt, handed.retries, handed.retry_delay, handed.leaves, handed.heirs),
+        *shown,
     ]
 
 
 def unpacked(item: Sequence[Any]) -> tuple[int, Handed]:
-    """The number and the task that `packed` made; it has no body and no span."""
-    number, task_id, token, name, run, attempt, retries, delay, leaves, heirs = item
+    """The number and the task that `packed` made; it has no span, and a body only if it is whole."""
+    number, task_id, token, name, run, attempt, retries, delay, leaves, heirs, *shown = item
+    priority, expires_at, execute_at, body = shown or (0, 0.0, 0.0, b"")
     handed = Handed(
         lease=Lease(task_id, token),
         started=True,
@@ -90,8 +93,11 @@ def unpacked(item: Sequence[Any]) -> tuple[int, Handed]:
         trace_flags=0,
         traced_at=0.0,
         started_at=0.0,
-        body=b"",
+        body=body,
         leaves=leaves,
+        priority=priority,
+        expires_at=expires_at,
+        execute_at=execute_at,
         heirs=tuple(heirs),
     )
     return number, handed

@@ -8,17 +8,22 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from limelight.errors import TaskTimeout
+from limelight.report import Interruption
 from limelight.slot import AGAIN_SECONDS, KICKS
 
 
 class AsyncStage:
     """Cancels what runs too long, and leaves to itself what clings on.
 
+    Attributes:
+        is_ending: The consumer ends, so whatever is cancelled from now on is interrupted.
+
     Args:
         abandoned: Called when a coroutine would not stop; it goes on, but nobody waits for it.
     """
 
     def __init__(self, abandoned: Callable[[], None]) -> None:
+        self.is_ending = False
         self._abandoned = abandoned
         self._left_alone: set[asyncio.Future[Any]] = set()
 
@@ -29,6 +34,14 @@ class AsyncStage:
             code: What to await.
             seconds: How long it may take, None for as long as it likes.
         """
+        try:
+            return await self._run(code, seconds)
+        except asyncio.CancelledError as error:
+            if self.is_ending:
+                raise Interruption from error
+            raise
+
+    async def _run(self, code: Callable[[], Awaitable[Any]], seconds: float | None) -> Any:
         if seconds is None:
             return await code()
         inner = asyncio.ensure_future(code())

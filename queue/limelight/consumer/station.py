@@ -146,6 +146,7 @@ class Station:
         if left:
             try:
                 self.trips.make(left, None, self.queue.speaker.where)
+                self.trips.herald.settled(left)
             except LimelightError as error:
                 log.error("%d tasks could not be handed back, their leases will: %s", len(left), error)
         return len(running)

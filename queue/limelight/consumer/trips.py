@@ -12,8 +12,17 @@ from limelight import closing, events
 from limelight.closing import WORKER_LOST
 from limelight.emitter import NO_TASK, failure, fragment
 from limelight.errors import RedisError, RedisRefused
+from limelight.herald import Herald
 from limelight.lifecycle import Fate
-from limelight.storage.base import Burial, Handed, Lease, Notice, Reservation, ReserveRequest, Settlement
+from limelight.storage.base import (
+    Burial,
+    Handed,
+    Lease,
+    Notice,
+    Reservation,
+    ReserveRequest,
+    Settlement,
+)
 from limelight.task_queue import RedisQueue
 
 from .door import Door
@@ -37,6 +46,7 @@ class Trips:
         door: Whether it is worth asking for tasks.
         pace: How many tasks to ask for.
         outage: Whether Redis is away, and when to try again.
+        herald: Tells signal handlers what became of tasks.
 
     Args:
         queue: Which.
@@ -61,6 +71,7 @@ class Trips:
         self.door = Door()
         self.pace = Pace()
         self.outage = Outage()
+        self.herald = Herald(queue)
         self._storage = queue.storage
         self._reporter = reporter
         self._on_scheduled = on_scheduled
@@ -69,7 +80,7 @@ class Trips:
     def make(
         self, done: Sequence[Job], request: ReserveRequest | None, where: str
     ) -> tuple[list[Job], Reservation | None]:
-        """Settle what is done and ask for tasks, in one trip.
+        """Settle what is done and ask for tasks, in one trip; the herald is to be called when those are held.
 
         Args:
             done: Jobs with their settlements.
@@ -83,13 +94,14 @@ class Trips:
         Raises:
             RedisError: No answer. The same may be asked again, and must be.
         """
+        settlements = [_settlement_of(job) for job in done]
         settled, reserved = self._storage.settle_and_reserve(
-            [_settlement_of(job) for job in done],
+            settlements,
             request,
             where=where,
             result_ttl_ms=self.queue.result_ttl_ms,
         )
-        left = self._unsettled(done, settled, where)
+        left = self._unsettled(done, settlements, settled, where)
         if isinstance(reserved, RedisRefused):
             self.fails(reserved, where)
             return left, None
@@ -101,20 +113,25 @@ class Trips:
         return left, reserved
 
     def _unsettled(
-        self, done: Sequence[Job], replies: Sequence[bool | RedisRefused], where: str
+        self,
+        done: Sequence[Job],
+        settlements: Sequence[Settlement],
+        replies: Sequence[bool | RedisRefused],
+        where: str,
     ) -> list[Job]:
         """Drop what is settled, or can never be; what Redis refuses for now stays, and is told once."""
         left = []
-        for job, reply in zip(done, replies, strict=True):
-            settlement = _settlement_of(job)
+        for job, settlement, reply in zip(done, settlements, replies, strict=True):
             if isinstance(reply, RedisRefused):
                 self._tell_refused(settlement, reply, where)
                 if reply.may_pass:
                     left.append(job)
             elif not reply:
                 log.debug("task %s was settled before, or is not ours any more", settlement.lease.task_id)
-            elif settlement.decision.delay_seconds > 0:
-                self._on_scheduled()
+            else:
+                job.settled = settlement.decision
+                if settlement.decision.delay_seconds > 0:
+                    self._on_scheduled()
         gone = [job for job in done if job not in left] if left else done
         self.holdings.drop(gone)
         if self._refused:
@@ -142,9 +159,14 @@ class Trips:
     def start(self, lease: Lease, where: str) -> Handed | None:
         """Begin the run of a reserved task; None where it ended as revoked, is not ours, or Redis is away."""
         try:
-            (started,) = self._storage.start([lease], lease_seconds=self.lease_seconds, where=where)
+            (started,) = self._storage.start(
+                [lease], lease_seconds=self.lease_seconds, where=where, tell_ended=self.herald.wants_ended
+            )
         except RedisError as error:
             self.fails(error, where)  # the lease brings it back
+            return None
+        if started is not None and started.ended:
+            self.herald.ended([started])
             return None
         return started
 
@@ -166,12 +188,16 @@ class Trips:
     def schedule_delayed(self, where: str) -> None:
         """Put what was enqueued for later on the schedule."""
         try:
-            self._storage.schedule_delayed(_SCHEDULE_BATCH, where)
+            _, scheduled = self._storage.schedule_delayed(
+                _SCHEDULE_BATCH, where, tell_which=self.herald.wants_scheduled
+            )
             self._on_scheduled()
         except RedisError as error:
             log.error("delayed tasks could not be put on the schedule: %s", error)
             self.outage.fails(time.monotonic())
             self.tell_error(events.EVENT_ERROR_SCHEDULING, error, where)
+            return
+        self.herald.scheduled(scheduled)
 
     # -- Telling ----------------------------------------------------------------------------------------
     def fails(self, error: RedisError, where: str, *, dequeueing: bool = True) -> None:

@@ -14,8 +14,9 @@ from typing import Any, Final
 from limelight import closing
 from limelight.attempt import given_up
 from limelight.errors import UnknownTask
-from limelight.execution import Stopwatch
-from limelight.task import Registered, TaskOptions
+from limelight.registry import Registered
+from limelight.report import Stopwatch
+from limelight.task import TaskOptions
 
 from . import child
 from .child import Brief

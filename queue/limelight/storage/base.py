@@ -104,7 +104,7 @@ class Handed:
 
     Attributes:
         lease: The right to it.
-        started: False: reserved only; it must be started, buried or released.
+        started: False: reserved only; it must be started, buried or released. Unless it has ended.
         name: Friendly task name.
         run: Which execution of the task this is, from 1.
         attempt: Which attempt this is, from 1.
@@ -120,6 +120,8 @@ class Handed:
         leaves: Whether others want what it leaves, be its result stored or not.
         priority: Higher runs first.
         expires_at: Unix seconds after which it must not start, 0 for never.
+        execute_at: Unix seconds before which it, or its present retry, was not to run; 0 for at once.
+        ended: "revoked" or "expired" if it ended so instead of being started, "" otherwise.
         input: What the task before it left, b"" if it follows none.
         heirs: Ids of the tasks that would follow its success.
     """
@@ -142,8 +144,40 @@ class Handed:
     leaves: bool = False
     priority: int = 0
     expires_at: float = 0.0
+    execute_at: float = 0.0
+    ended: str = ""
     input: bytes = b""
     heirs: tuple[str, ...] = ()
+
+    @property
+    def task_id(self) -> str:
+        """UUID text."""
+        return self.lease.task_id
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A task that was put on the schedule.
+
+    Attributes:
+        task_id: UUID text.
+        name: Friendly task name.
+        retries: Retries that remain.
+        retry_delay: Seconds before the next retry.
+        priority: Higher runs first.
+        execute_at: Unix seconds when it is due.
+        expires_at: Unix seconds after which it must not start, 0 for never.
+        body: The message.
+    """
+
+    task_id: str
+    name: str
+    retries: int
+    retry_delay: float
+    priority: int
+    execute_at: float
+    expires_at: float
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +254,7 @@ class Reservation:
 
     Attributes:
         tasks: What is the worker's now.
+        ended: What ended instead, if that was asked for.
         delayed: Tasks that wait for a worker to put them on the schedule.
         ready: Tasks that are still ready.
     """
@@ -227,6 +262,7 @@ class Reservation:
     tasks: tuple[Handed, ...]
     delayed: int
     ready: int
+    ended: tuple[Handed, ...] = ()
 
 
 class ReserveRequest:
@@ -238,14 +274,23 @@ class ReserveRequest:
         count: How many tasks at most.
         lease_seconds: How long they are the owner's without renewal.
         names: Tasks that may be started in the same trip.
+        tell_ended: Whether to be told of tasks that ended as revoked or expired instead of being started.
     """
 
     def __init__(
-        self, owner: str, number: int, *, count: int, lease_seconds: float, names: Sequence[str]
+        self,
+        owner: str,
+        number: int,
+        *,
+        count: int,
+        lease_seconds: float,
+        names: Sequence[str],
+        tell_ended: bool = False,
     ) -> None:
         self.owner = owner
         self.number = number
         self.count = count
         self.lease_seconds = lease_seconds
+        self.tell_ended = tell_ended
         self.names = "\n" + "".join(f"{name}\n" for name in names) if names else ""
         self.spans = [word for _ in range(count if names else 0) for word in (new_span_id(), new_trace_id())]

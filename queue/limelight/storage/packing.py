@@ -9,7 +9,7 @@ import msgspec
 
 from limelight.emitter import fragment
 from limelight.errors import UndecodableMessage
-from limelight.storage.base import GroupParcel, Handed, Lease, Parcel, Reservation, Settlement
+from limelight.storage.base import GroupParcel, Handed, Lease, Parcel, Reservation, Scheduled, Settlement
 
 Word = str | bytes | int | float
 
@@ -195,15 +195,38 @@ class _Handed(msgspec.Struct, array_like=True, gc=False):
     priority: int
     expires_at: int
     heirs: str
+    execute_at: int
 
 
+_ENDS: Final = frozenset({"revoked", "expired"})
 _decode_handed: Final = msgspec.msgpack.Decoder(_Handed).decode
 
 
 def reservation(reply: list[Any], token: str) -> Reservation:
     """The answer of ``lua/reserve.lua`` to the owner of that token."""
     delayed, ready, *tasks = reply
-    return Reservation(tuple(handed(task, token) for task in tasks), int(delayed), int(ready))
+    all_handed = [handed(task, token) for task in tasks]
+    return Reservation(
+        tuple(task for task in all_handed if not task.ended),
+        int(delayed),
+        int(ready),
+        tuple(task for task in all_handed if task.ended),
+    )
+
+
+def scheduled(reply: list[Any]) -> Scheduled:
+    """One task as ``lua/schedule.lua`` tells of it."""
+    task_id, name, retries, delay, priority, due, expires_at, body = reply
+    return Scheduled(
+        task_id.decode(),
+        name.decode(),
+        int(retries),
+        float(delay),
+        int(priority),
+        int(due) / 1e6,
+        int(expires_at) / 1e6,
+        body,
+    )
 
 
 def handed(reply: list[Any], token: str) -> Handed:
@@ -212,7 +235,7 @@ def handed(reply: list[Any], token: str) -> Handed:
     try:
         given = _decode_handed(packed)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        given = _Handed(token, "reserved", "", 0, 0, 0, "0", 0, "", 0, 0, 0, "", False, 0, 0, "")
+        given = _Handed(token, "reserved", "", 0, 0, 0, "0", 0, "", 0, 0, 0, "", False, 0, 0, "", 0)
     trace_id, _, span_id = given.span.partition(":")
     return Handed(
         lease=Lease(task_id.decode(), given.token),
@@ -233,6 +256,8 @@ def handed(reply: list[Any], token: str) -> Handed:
         leaves=given.leaves,
         priority=given.priority,
         expires_at=given.expires_at / 1e6,
+        execute_at=given.execute_at / 1e6,
+        ended=given.verdict if given.verdict in _ENDS else "",
         input=left,
         heirs=tuple(given.heirs.split()) if given.heirs else (),
     )

@@ -34,6 +34,7 @@ from .base import (
     Parcel,
     Reservation,
     ReserveRequest,
+    Scheduled,
     Settlement,
     Watched,
 )
@@ -299,6 +300,7 @@ class RedisStorage:
                 request.names,
                 where,
                 packing.micros(TRACE_AGE_SECONDS),
+                int(request.tell_ended),
                 *request.spans,
             ],
         )
@@ -309,9 +311,16 @@ class RedisStorage:
         call = self._call("take", [task_id, lease.token, packing.micros(lease_seconds)])
         return lease if self._links.get().idempotent(call) else None
 
-    def start(self, leases: Sequence[Lease], *, lease_seconds: float, where: str) -> list[Handed | None]:
-        """Begin runs of reserved tasks (T3); None where the task ended (revoked, expired) or is not ours any more."""
-        args: list[Any] = [packing.micros(lease_seconds), where, packing.micros(TRACE_AGE_SECONDS)]
+    def start(
+        self, leases: Sequence[Lease], *, lease_seconds: float, where: str, tell_ended: bool = False
+    ) -> list[Handed | None]:
+        """Begin runs of reserved tasks (T3).
+
+        Returns, per task, None where it is not ours any more, or ended instead as revoked or expired; of the latter,
+        if `tell_ended`, what it was.
+        """
+        trace_age = packing.micros(TRACE_AGE_SECONDS)
+        args: list[Any] = [packing.micros(lease_seconds), where, trace_age, int(tell_ended)]
         for lease in leases:
             args += [lease.task_id, lease.token, new_span_id(), new_trace_id()]
         replies = self._links.get().call(self._call("start", args))
@@ -362,9 +371,15 @@ class RedisStorage:
                 link.interrupt()
 
     # -- Consumer ---------------------------------------------------------------------------------------
-    def schedule_delayed(self, count: int, where: str) -> int:
-        """Put tasks that were enqueued for later on the schedule, and tell it; returns how many."""
-        return int(self._links.get().call(self._call("schedule", [count, where])))
+    def schedule_delayed(
+        self, count: int, where: str, *, tell_which: bool = False
+    ) -> tuple[int, list[Scheduled]]:
+        """Put tasks that were enqueued for later on the schedule, and tell it.
+
+        Returns how many it took; and, if that is asked for, those that are on the schedule now.
+        """
+        taken, *scheduled = self._links.get().call(self._call("schedule", [count, where, int(tell_which)]))
+        return int(taken), [packing.scheduled(one) for one in scheduled]
 
     def promote(self, count: int, where: str) -> tuple[int, float | None]:
         """Make due tasks ready (T10); returns how many, and seconds until the next is due."""

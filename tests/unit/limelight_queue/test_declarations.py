@@ -1,11 +1,13 @@
+import copy
 import datetime as dt
 import json
+import pickle
 import queue as standard_library_queue
 from typing import Any
 
 import pytest
 
-from limelight import ConfigurationError, RedisHuey, RedisQueue, crontab
+from limelight import CannotCarry, ConfigurationError, RedisHuey, RedisQueue, Task, crontab
 from limelight.errors import UnknownTask
 from limelight.keys import QueueKeys
 from limelight.storage.address import hidden
@@ -146,6 +148,80 @@ def test_an_async_function_is_a_task_like_any_other() -> None:
     assert list(queue.registry) == ["send"]
 
 
+# -- Context and settings ------------------------------------------------------------------------------
+def test_a_function_that_cannot_take_its_task_is_refused_at_the_door() -> None:
+    queue = RedisQueue("mail")
+    for takes_none in (lambda: None, lambda task, /: None, lambda *task: None):
+        with pytest.raises(
+            ConfigurationError, match=r"'send' has context=True, but .* no argument called task"
+        ):
+            queue.task(name="send", context=True)(takes_none)
+
+
+def test_a_caller_gives_what_the_worker_does_not() -> None:
+    queue = RedisQueue("mail")
+    for place, takes in enumerate(
+        (lambda to, task: None, lambda to, task=None: None, lambda to, **rest: None)
+    ):
+        send = queue.task(name=f"send{place}", context=True)(takes)
+        assert send.s("a").args == ("a",)
+        with pytest.raises(TypeError, match="to"):
+            send()
+    with pytest.raises(TypeError, match="task"):
+        queue.task(name="strict", context=True)(lambda task: None).s(task=1)
+
+
+def test_what_is_no_option_is_a_setting_of_the_task_and_of_its_calls() -> None:
+    send = RedisQueue("mail").task(name="send", team="billing", tries=(1, 2))(lambda: None)
+    assert send.settings == {"team": "billing", "tries": (1, 2)}
+    task = send.s()
+    assert (task.team, task.tries, task.settings) == ("billing", (1, 2), send.settings)  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match="'colour'"):
+        task.colour  # type: ignore[attr-defined] # noqa: B018
+
+
+def test_a_call_can_be_copied_and_pickled() -> None:
+    task = Task(options=TaskOptions(name="send", settings={"team": "billing"}), args=(1,))
+    assert copy.copy(task) == copy.deepcopy(task) == pickle.loads(pickle.dumps(task)) == task
+
+
+@pytest.mark.parametrize("word", ["args", "due", "eta", "settings", "receipt"])
+def test_a_setting_cannot_hide_what_every_task_has(word: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"task 'send': {word} cannot be a setting"):
+        RedisQueue("mail").task(name="send", **{word: 1})(lambda: None)
+
+
+# -- Sizes ---------------------------------------------------------------------------------------------
+def test_a_call_that_is_too_large_is_refused_with_its_size_the_limit_and_the_way_out() -> None:
+    queue = RedisQueue("mail", message_limit=1_000)
+    send = queue.task(name="send")(lambda text: text)
+    room = 1_000 - len(queue.parcel(send.s("x" * 500)).body)
+    assert len(queue.parcel(send.s("x" * (500 + room))).body) == 1_000
+    with pytest.raises(CannotCarry) as raised:
+        queue.parcel(send.s("x" * (501 + room)))
+    message = str(raised.value)
+    assert message.startswith(
+        "send(): its message has 1,001 bytes, the limit is 1,000: store the data elsewhere"
+    )
+    assert "message_limit" in message
+
+
+def test_the_limit_is_a_mebibyte_unless_the_queue_says_otherwise() -> None:
+    queue = RedisQueue("mail")
+    send = queue.task(name="send")(lambda data: data)
+    assert queue.parcel(send.s(b"x" * 1_000_000))
+    with pytest.raises(CannotCarry, match="the limit is 1,048,576"):
+        queue.parcel(send.s(b"x" * 1_048_576))
+
+
+@pytest.mark.parametrize("limit", ["message_limit", "result_limit"])
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, "1MB", None, True])
+def test_a_limit_that_is_no_number_of_bytes_is_refused(limit: str, wrong: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"{limit} must be a whole number of bytes"):
+        RedisQueue("mail", **{limit: wrong})
+
+
+# -- Calls ---------------------------------------------------------------------------------------------
 def test_a_call_that_the_function_cannot_take_is_refused_where_it_is_made() -> None:
     send = RedisQueue("mail").task(name="send")(lambda to: to)
     with pytest.raises(TypeError, match="cc"):
@@ -163,6 +239,11 @@ def test_a_call_that_the_function_cannot_take_is_refused_where_it_is_made() -> N
         {"priority": 1.5},
         {"retry_delay": 1e304},
         {"retry_delay": "5"},
+        {"retry_max_delay": -1},
+        {"retry_max_delay": float("inf")},
+        {"retry_jitter": 1.01},
+        {"retry_jitter": float("nan")},
+        {"retry_jitter": "full"},
     ],
 )
 def test_numbers_that_scripts_could_not_keep_are_refused(options: dict[str, Any]) -> None:
@@ -218,3 +299,32 @@ def test_a_wrong_url_is_refused_without_its_password() -> None:
     with pytest.raises(ConfigurationError, match="cannot use the Redis URL") as raised:
         RedisQueue("mail", url="http://app:geheim@host")
     assert "geheim" not in str(raised.value)
+
+
+# -- Misspelt options ----------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("setting", "meant"),
+    [
+        ("retry", "'retry_backoff' or 'retry_delay' or 'retry_jitter' or 'retry_max_delay'"),
+        ("max_retries", "'retries'"),
+        ("expire", "'expires'"),
+        ("retry_dealy", "'retry_delay'"),
+        ("priorty", "'priority'"),
+    ],
+)
+def test_a_setting_that_looks_like_an_option_is_kept_and_warned_of(
+    caplog: pytest.LogCaptureFixture, setting: str, meant: str
+) -> None:
+    task = RedisQueue("mail").task(name="send", **{setting: 3})(lambda: None)
+    assert task.settings == {setting: 3}
+    assert f"task 'send': {setting!r} is no option and is kept as a setting; is {meant} meant?" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "setting", ["team", "timezone", "owner", "tags", "customer", "tenant", "report", "sla"]
+)
+def test_a_setting_that_looks_like_no_option_is_taken_without_a_word(
+    caplog: pytest.LogCaptureFixture, setting: str
+) -> None:
+    RedisQueue("mail").task(name="send", **{setting: 3})(lambda: None)
+    assert not caplog.text

@@ -1,6 +1,8 @@
 import itertools
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from limelight import events
 from limelight.lifecycle import (
@@ -21,7 +23,7 @@ from limelight.lifecycle import (
     TimedOut,
     settle,
 )
-from limelight.retry import Backoff
+from limelight.retry import LONGEST_DELAY_SECONDS, Backoff
 
 LEFT = Retries(left=2, delay_seconds=10, backoff=Backoff(2))
 NONE_LEFT = Retries(left=0, delay_seconds=10, backoff=Backoff(2))
@@ -117,3 +119,84 @@ def test_a_dead_letter_moves_only_when_an_operator_says_so() -> None:
 def test_only_what_no_worker_holds_can_be_canceled() -> None:
     canceled = {before for before, way in NEXT if way == "cancel"}
     assert canceled == {State.READY, State.DELAYED, State.SCHEDULED}
+
+
+# -- Whatever happens ----------------------------------------------------------------------------------
+SECONDS = st.floats(0, LONGEST_DELAY_SECONDS)
+BACKOFFS = st.builds(Backoff, SECONDS, SECONDS, st.floats(0, 1))
+RETRIES = st.builds(Retries, st.integers(0, 1_000_000_000), SECONDS, BACKOFFS)
+ANY_OUTCOME = st.one_of(
+    st.just(Returned()),
+    st.builds(Raised, st.booleans()),
+    st.just(ResultRefused()),
+    st.builds(AskedRetry, st.none() | SECONDS),
+    st.builds(Canceled, st.sampled_from([True, False, None])),
+    st.just(TimedOut()),
+    st.just(Locked()),
+    st.builds(RateLimited, SECONDS, st.booleans()),
+    st.just(Interrupted()),
+)
+CHANCES = st.floats(0, 1, exclude_max=True)
+
+
+def way(decision: Decision) -> str:
+    """How the table calls what the scripts do with a decision."""
+    later = decision.delay_seconds > 0
+    return {Fate.RETRY: "retry later" if later else "retry"}.get(decision.fate, str(decision.fate))
+
+
+@given(ANY_OUTCOME, RETRIES, CHANCES)
+def test_every_run_closes_in_a_way_that_the_table_knows(
+    outcome: Outcome, retries: Retries, chance: float
+) -> None:
+    decision = settle(outcome, retries, chance)
+    reached = NEXT[State.RUNNING, way(decision)]
+    assert decision.status in events.STATUSES
+    assert decision.outcome in events.OUTCOMES
+    assert (decision.end in events.ENDS) == (reached in {State.GONE, State.DEAD})
+    assert (decision.end == "") == (reached in {State.READY, State.SCHEDULED})
+    assert 0 <= decision.delay_seconds <= LONGEST_DELAY_SECONDS
+    assert 0 <= decision.next_delay_seconds <= LONGEST_DELAY_SECONDS
+
+
+def after(decision: Decision, retries: Retries) -> Retries:
+    """What is left afterwards, as lua/settle.lua keeps the books."""
+    uses_one = decision.fate is Fate.RETRY and not decision.granted
+    return Retries(retries.left - uses_one, decision.next_delay_seconds, retries.backoff)
+
+
+@given(st.lists(ANY_OUTCOME, max_size=30), st.integers(0, 5), SECONDS, BACKOFFS)
+def test_retries_are_never_negative_and_nobody_takes_more_than_were_declared(
+    outcomes: list[Outcome], declared: int, delay: float, backoff: Backoff
+) -> None:
+    retries, used, granted = Retries(declared, delay, backoff), 0, 0
+    for outcome in outcomes:
+        decision = settle(outcome, retries)
+        if decision.fate in {Fate.END, Fate.DEAD}:
+            break
+        left = after(decision, retries)
+        used += retries.left - left.left
+        granted += decision.fate is Fate.RETRY and left.left == retries.left
+        assert left.left == declared - used >= 0
+        assert not granted or any(asks_for_more(one) for one in outcomes)
+        retries = left
+
+
+def asks_for_more(outcome: Outcome) -> bool:
+    return (
+        isinstance(outcome, AskedRetry | Canceled | RateLimited) and getattr(outcome, "retry", True) is True
+    )
+
+
+@given(RETRIES, CHANCES)
+def test_a_final_failure_and_a_final_cancel_are_final(retries: Retries, chance: float) -> None:
+    assert settle(Raised(final=True), retries, chance).fate is Fate.DEAD
+    assert settle(Canceled(retry=False), retries, chance).fate is Fate.END
+
+
+@given(SECONDS, RETRIES, CHANCES)
+def test_a_delay_that_the_task_asked_for_is_not_touched(
+    asked: float, retries: Retries, chance: float
+) -> None:
+    decision = settle(AskedRetry(asked), retries, chance)
+    assert (decision.delay_seconds, decision.next_delay_seconds) == (asked, retries.delay_seconds)

@@ -4,6 +4,7 @@ import math
 import multiprocessing
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -49,6 +50,12 @@ def test_a_parent_hears_what_a_child_says_in_order(lines: tuple[Line, Line]) -> 
     word, (queue, (item,)) = parent.hear()
     assert (word, queue) == (Word.TOOK, 1)
     assert unpacked(item) == (5, handed())
+
+
+def test_a_message_goes_to_the_parent_only_where_handlers_want_to_see_it() -> None:
+    whole = replace(handed(), body=b"message", priority=3, execute_at=1.0, expires_at=2.0)
+    assert unpacked(packed(1, whole)) == (1, handed())
+    assert unpacked(packed(1, whole, whole=True)) == (1, whole)
 
 
 def test_what_a_dead_child_said_last_is_still_heard(lines: tuple[Line, Line]) -> None:

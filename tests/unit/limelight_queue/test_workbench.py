@@ -7,8 +7,9 @@ from limelight import RedisQueue
 from limelight.consumer.holdings import Holdings, Job
 from limelight.consumer.spare import KEPT_SECONDS, Spare
 from limelight.consumer.workbench import RELIEVED_AFTER_SECONDS, Workbench
+from limelight.registry import Registered
 from limelight.storage.base import Handed, Lease
-from limelight.task import Registered, TaskOptions
+from limelight.task import TaskOptions
 
 QUEUE = RedisQueue("bench")
 

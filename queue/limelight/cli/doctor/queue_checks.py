@@ -131,7 +131,7 @@ def periodic(facts: QueueFacts) -> Finding:
         Status.WARN,
         f"{counted(len(missed), 'periodic task')} late",
         detail=names,
-        fix="is a consumer alive that declares them? one that left the code stays listed in periodic_runs",
+        fix="is a consumer alive that declares them? one that left the code is listed for a day more",
     )
 
 

@@ -59,14 +59,14 @@ local function heirs(r, tail)
   return ok and f[4] or ''
 end
 
--- What a worker is told of a task it holds: its id, the rest packed, its input and its body.
+-- What a worker is told of a task that it holds, or that ended at its start: its id, the rest packed, its input and its body.
 local function handed(id, r, tail, verdict)
   return {
     id,
     cmsgpack.pack({
       r[TOKEN], verdict, r[NAME], r[RUN], r[ATTEMPT], r[RETRIES], r[RETRY_DELAY], r[REDELIVERIES],
       r[LAST_SPAN], r[TRACE_FLAGS], r[TRACED_AT], r[STARTED], r[GATHERS],
-      r[GROUP] ~= '' or r[FOLLOWERS_LENGTH] > 0, r[PRIORITY], r[EXPIRES], heirs(r, tail),
+      r[GROUP] ~= '' or r[FOLLOWERS_LENGTH] > 0, r[PRIORITY], r[EXPIRES], heirs(r, tail), r[EXECUTE],
     }),
     input_of(r, tail),
     body_of(r, tail),
