@@ -6,13 +6,12 @@ no callback is lost with a worker.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from .errors import ConfigurationError
-from .task import Callee, Task
+from .task import Callee, Task, new_id
 
 
 def call_of(call: Callee, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Task:
@@ -37,9 +36,7 @@ class group:  # noqa: N801 - Huey's name
     def error(self, task: Callee, *args: Any, **kwargs: Any) -> group:
         """Call `task` with the failure of each member that fails."""
         for member in self.tasks:
-            member.error(
-                replace(task, id=str(uuid.uuid4())) if isinstance(task, Task) else task, *args, **kwargs
-            )
+            member.error(replace(task, id=new_id()) if isinstance(task, Task) else task, *args, **kwargs)
         return self
 
 
@@ -140,7 +137,7 @@ def _place(work: Work, made: Plan, place: Place | None) -> None:
 
 
 def _place_chord(work: chord, made: Plan, place: Place | None) -> None:
-    group_id, size = str(uuid.uuid4()), len(work.tasks)
+    group_id, size = new_id(), len(work.tasks)
     callback = Placed(work.callback, place, group_id)
     if not size:
         work.callback.extend_data(([],))

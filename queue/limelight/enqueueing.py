@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import functools
+import itertools
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, overload
-from uuid import UUID
 
 from . import canvas, wire
 from .callbacks import Callbacks
@@ -20,12 +21,43 @@ from .immediate import InlineWorker
 from .results import ChordResult, Result, ResultGroup
 from .signals import SIGNAL_ENQUEUED
 from .storage.base import GroupParcel, Membership, Parcel
+from .storage.producing import Sending
 from .storage.redis import RedisStorage
 from .task import Task, as_seconds, as_timestamp, checked_id
 from .tracecontext import new_span_id, parent_of_enqueue
 
 ENQUEUE_BATCH: Final = 500
 """How many calls `enqueue_many` sends in one write: Redis does nothing else meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """What is put on the queue at once.
+
+    Attributes:
+        parcels, groups: Its tasks and groups, encoded.
+        holder: The call that keeps the number of the write.
+        tasks: The calls that are on the queue when it is done.
+    """
+
+    parcels: Sequence[Parcel]
+    groups: Sequence[GroupParcel]
+    holder: Task
+    tasks: Sequence[Task]
+
+    @property
+    def everything(self) -> list[Parcel]:
+        """All that an immediate queue has to run."""
+        return [*self.parcels, *(group.callback for group in self.groups)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A write on its way; `repeated`: its holder had a number from an earlier try."""
+
+    write: _Write
+    repeated: bool
+    sending: Sending
 
 
 class Enqueueing(Callbacks):
@@ -78,12 +110,12 @@ class Enqueueing(Callbacks):
             RedisRefused: Redis answered with an error; nothing was enqueued.
             ConfigurationError: Calls of several queues, or one call twice.
         """
-        self._carry_out(canvas.plan(task), _holder_of_receipt(task))
+        self._carry_out(self._planned(canvas.plan(task), _holder_of_receipt(task)))
         return self._results_of(task)
 
     def enqueue_call(self, task: Task) -> Result[Any]:
         """`enqueue` for a call that nothing follows."""
-        self._carry([self._parcel(task)], (), task, [task])
+        self._carry_out(_Write([self._parcel(task)], (), task, [task]))
         return self._handle(task)
 
     def enqueue_many(self, tasks: Iterable[Task]) -> ResultGroup:
@@ -93,47 +125,57 @@ class Enqueueing(Callbacks):
             OutcomeUnknown: The answer to one write never came; the calls before it are on the queue. Enqueueing the
                 very same objects again is safe for those of that write: those done before are refused by their id.
         """
-        tasks = list(tasks)
-        for at in range(0, len(tasks), ENQUEUE_BATCH):
-            batch = tasks[at : at + ENQUEUE_BATCH]
-            self._carry_out(canvas.plan(group(batch)), batch[0])
-        return ResultGroup([self._handle(task) for task in tasks])
+        handles: list[Result[Any]] = []
+        with contextlib.ExitStack() as before:  # while Redis does one write, the next is made
+            for batch in _batches(tasks):
+                write = self._planned(canvas.plan(group(batch)), batch[0])
+                before.close()
+                before.callback(self._finish, self._begin(write))
+                handles += [self._handle(task) for task in batch]
+        return ResultGroup(handles)
 
     async def aenqueue(self, task: Work) -> Result[Any] | ResultGroup | ChordResult:
         """`enqueue` without blocking the event loop."""
         return await asyncio.to_thread(self.enqueue, task)
 
-    def _carry_out(self, plan: Plan, holder: Task) -> None:
+    def _planned(self, plan: Plan, holder: Task) -> _Write:
         parcels = [self._placed(placed) for placed in plan.tasks]
         groups = [
             GroupParcel(name, size, self._placed(callback, now=False)) for name, size, callback in plan.groups
         ]
-        self._carry(parcels, groups, holder, [placed.task for placed in plan.tasks])
+        return _Write(parcels, groups, holder, [placed.task for placed in plan.tasks])
 
-    def _carry(
-        self, parcels: Sequence[Parcel], groups: Sequence[GroupParcel], holder: Task, tasks: Iterable[Task]
-    ) -> None:
-        """Enqueue, tell of the tasks that are on the queue now, and have an immediate queue run it all."""
-        work = [*parcels, *(group.callback for group in groups)]
+    def _carry_out(self, write: _Write) -> None:
+        self._finish(self._begin(write))
+
+    def _begin(self, write: _Write) -> _Begun:
+        """Send one write, under the number that its holder keeps until we know how it went."""
         if self._inline is not None:
-            self._inline.check(work)
-        self._send(parcels, groups, holder)
+            self._inline.check(write.everything)
+        holder = write.holder
+        repeated = holder.receipt is not None
+        holder.receipt = holder.receipt or self.storage.producing.new_receipt()
+        return _Begun(
+            write, repeated, self.storage.producing.begin(write.parcels, holder.receipt, write.groups)
+        )
+
+    def _finish(self, begun: _Begun) -> None:
+        """Tell of the tasks that are on the queue now, and have an immediate queue run them."""
+        write = begun.write
+        self._know(begun)
         if self.signals:
-            for task in tasks:
+            for task in write.tasks:
                 self.signals.send(SIGNAL_ENQUEUED, task)
         if self._inline is not None:
-            self._inline.run(work)
+            self._inline.run(write.everything)
 
-    def _send(self, parcels: Sequence[Parcel], groups: Sequence[GroupParcel], holder: Task) -> None:
-        """Enqueue in one write, under the number that `holder` keeps."""
-        repeated = holder.receipt is not None
-        # Kept until we know how it went.
-        holder.receipt = holder.receipt or self.storage.new_receipt("enqueue")
+    def _know(self, begun: _Begun) -> None:
+        holder = begun.write.holder
         try:
-            self.storage.enqueue(parcels, holder.receipt, groups)
+            self.storage.producing.finish(begun.sending)
         except RedisError as error:
             # Whatever this try came to, one before it may have arrived: its number is good for another.
-            if isinstance(error, OutcomeUnknown) or repeated:
+            if isinstance(error, OutcomeUnknown) or begun.repeated:
                 raise self._unknown(holder, error) from error
             holder.receipt = None
             raise
@@ -243,7 +285,7 @@ class Enqueueing(Callbacks):
             retry_delay=options.retry_delay,
             priority=options.priority,
             max_redeliveries=self.max_redeliveries,
-            trace_id=parent.trace_id if parent else UUID(task.id).hex,
+            trace_id=parent.trace_id if parent else task.id.replace("-", ""),
             span_id=new_span_id(),
             trace_flags=parent.flags if parent else 1,
             trace_state=trace_state,
@@ -261,6 +303,12 @@ class Enqueueing(Callbacks):
             on_success=follower(task.on_complete, membership=membership) if task.on_complete else None,
             on_error=follower(task.on_error) if task.on_error else None,
         )
+
+
+def _batches(tasks: Iterable[Task]) -> Iterator[list[Task]]:
+    tasks = iter(tasks)
+    while batch := list(itertools.islice(tasks, ENQUEUE_BATCH)):
+        yield batch
 
 
 def _holder_of_receipt(work: Work) -> Task:

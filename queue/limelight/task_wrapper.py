@@ -69,6 +69,7 @@ class TaskWrapper(Generic[P, R]):
         self.func = func
         self.options = options
         self._signature = _signature(func, options)
+        self._begins, self._fits = _positional(self._signature)
         functools.update_wrapper(self, func)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Result[R]:
@@ -113,7 +114,9 @@ class TaskWrapper(Generic[P, R]):
         )
 
     def _check(self, args: Sequence[Any], kwargs: Mapping[str, Any], *, partial: bool = False) -> None:
-        if self._signature is None:
+        if self._signature is None or (
+            not kwargs and len(args) in (self._fits if not partial else self._begins)
+        ):
             return
         bind = self._signature.bind_partial if partial else self._signature.bind
         try:
@@ -225,6 +228,20 @@ class TaskWrapper(Generic[P, R]):
     def unregister(self) -> bool:
         """Forget the task in this process; False if it was forgotten already."""
         return self.queue.registry.remove(self.options.name)
+
+
+def _positional(signature: inspect.Signature | None) -> tuple[range, range]:
+    """How many positional arguments may begin a call, and how many make one: those need no closer look."""
+    kinds = [one.kind for one in signature.parameters.values()] if signature else []
+    given = [
+        one
+        for one in (signature.parameters.values() if signature else ())
+        if one.kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    ]
+    most = len(given) + 1
+    if len(given) < len(kinds):
+        return range(most), range(0)
+    return range(most), range(sum(one.default is inspect.Parameter.empty for one in given), most)
 
 
 def _signature(func: Callable[..., Any], options: TaskOptions) -> inspect.Signature | None:

@@ -26,7 +26,9 @@ def queue(redis_url: str) -> RedisQueue:
 
 def enqueue_together(queue: RedisQueue, tasks: list[Task]) -> list[str]:
     """Put tasks on the queue in one write, so that one trip finds them all; returns their ids."""
-    queue.storage.enqueue([queue.parcel(task) for task in tasks], queue.storage.new_receipt("enqueue"))
+    queue.storage.producing.enqueue(
+        [queue.parcel(task) for task in tasks], queue.storage.producing.new_receipt()
+    )
     return [task.id for task in tasks]
 
 

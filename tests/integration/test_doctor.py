@@ -183,7 +183,7 @@ TRIED = ("+multi", "+exec", "+discard")
 
 @pytest.mark.usefixtures("no_users")
 def test_a_user_that_lacks_rights_is_told_which(queue: RedisQueue) -> None:
-    queue.storage.announce()
+    queue.storage.producing.announce()
     rules = [rule for rule in all_rules(queue, *Role) if rule not in {"+hset", "~limelight:queues"}]
     url = login(queue, *rules, *TRIED, "+xlen", "+zrevrange")
     code, findings, printed = doctor(url, "mail")
@@ -393,7 +393,7 @@ def test_places_without_a_task_and_second_places_are_taken_away(
 
 
 def test_a_record_that_nobody_can_read_becomes_a_dead_letter(queue: RedisQueue, any_redis_url: str) -> None:
-    queue.storage.announce()
+    queue.storage.producing.announce()
     client, keys = queue.storage.address.client(), queue.keys
     client.hset(keys["tasks"], "junk", b"nonsense")
     examined(any_redis_url, repair=True)

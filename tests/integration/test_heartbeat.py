@@ -25,7 +25,7 @@ def test_tasks_that_are_being_settled_are_never_taken_for_lost(
         until = time.monotonic() + 2
         while time.monotonic() < until:
             parcels = [queue.parcel(note.s()) for _ in range(200)]
-            queue.storage.enqueue(parcels, queue.storage.new_receipt("enqueue"))
+            queue.storage.producing.enqueue(parcels, queue.storage.producing.new_receipt())
             heartbeat.beat()
         wait_until(lambda: not queue.storage.address.client().hlen(queue.keys["tasks"]), 20)
     assert "not ours any more" not in caplog.text

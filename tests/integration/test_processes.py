@@ -30,7 +30,9 @@ def call(name: str, *args: Any, retries: int = 0) -> Task:
 
 
 def enqueue_together(queue: RedisQueue, tasks: Sequence[Task]) -> list[str]:
-    queue.storage.enqueue([queue.parcel(task) for task in tasks], queue.storage.new_receipt("enqueue"))
+    queue.storage.producing.enqueue(
+        [queue.parcel(task) for task in tasks], queue.storage.producing.new_receipt()
+    )
     return [task.id for task in tasks]
 
 

@@ -29,7 +29,7 @@ Command = Callable[..., Done]
 @pytest.fixture
 def queue(redis_url: str) -> RedisQueue:
     made = RedisQueue("mail", url=redis_url)
-    made.storage.announce()
+    made.storage.producing.announce()
     return made
 
 
@@ -55,7 +55,7 @@ def test_ls_shows_every_queue_that_announced_itself_those_with_the_oldest_task_f
     queue: RedisQueue, redis_url: str, run: Command
 ) -> None:
     reports = RedisQueue("reports", url=redis_url)
-    RedisQueue("nightly", url=redis_url).storage.announce()
+    RedisQueue("nightly", url=redis_url).storage.producing.announce()
     task_in(reports, State.READY)
     for state in (State.RUNNING, State.DEAD, State.DELAYED, State.READY):
         task_in(queue, state)

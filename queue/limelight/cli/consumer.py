@@ -242,7 +242,7 @@ def _start_anew() -> NoReturn:
 def _check_redis(queue: RedisQueue) -> None:
     """Refuse to start where no waiting could help (wrong password); a Redis that is merely away is waited for."""
     try:
-        queue.storage.announce()
+        queue.storage.producing.announce()
     except (RedisUnavailable, OutcomeUnknown):
         log.debug("Redis is away; the workers say so and wait for it")
 

@@ -71,7 +71,7 @@ class Heartbeat:
             try:
                 self.beat()
                 if beats % _ANNOUNCE_EVERY == 0:
-                    self._queue.storage.announce()
+                    self._queue.storage.producing.announce()
                 beats += 1
             except LimelightError as error:
                 log.debug("heartbeat waits for Redis: %s", error)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from limelight.lifecycle import Decision
 from limelight.tracecontext import new_span_id, new_trace_id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parcel:
+class Parcel(msgspec.Struct, frozen=True, kw_only=True):
     """A task ready to be put on the queue.
 
     Attributes:

@@ -63,6 +63,9 @@ class Link:
         self._interrupted = False
         self._loaded: set[bytes] = set()
         self._lanes: dict[str, Receipt] = {}
+        self._posted: Call | None = None
+        self._unread = False
+        self._answer: Any = None
 
     @property
     def server(self) -> str:
@@ -85,6 +88,39 @@ class Link:
         if isinstance(reply, Exception):
             raise reply
         return reply
+
+    def post(self, call: Call) -> None:
+        """Send one script and do not wait; `collect` is to follow. Raises nothing: `collect` does."""
+        self._posted = call
+        try:
+            connection = self._ready([call.script])
+            self._send(connection, [_evalsha(call)])
+            self._unread = True
+        except (RedisUnavailable, RedisRefused, OutcomeUnknown) as error:
+            self._answer = error
+
+    def collect(self) -> Any:
+        """The answer of what was posted; raises as `call`."""
+        call, self._posted = self._posted, None
+        if call is None:
+            raise RuntimeError("nothing was posted on this link")
+        self._read_posted()
+        answer, self._answer = self._answer, None
+        if isinstance(answer, redis.exceptions.RedisError):
+            answer = self._again(answer, functools.partial(self._once, call), aside=_eval(call))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _read_posted(self) -> None:
+        """Take the answer of what was posted off the connection, before anything else is read from it."""
+        if not self._unread:
+            return
+        self._unread = False
+        try:
+            self._answer = self._answers(self._ready([]), 1)[0]
+        except OutcomeUnknown as error:
+            self._answer = error
 
     def pipeline(self, calls: Sequence[Call]) -> list[Any]:
         """Run scripts in one trip; each reply is an answer or a RedisRefused.
@@ -182,6 +218,11 @@ class Link:
     def close(self) -> None:
         """Close the connection; the link may be used again."""
         self._interrupted = False
+        if self._unread:
+            self._unread = False
+            self._answer = OutcomeUnknown(
+                f"the connection to Redis at {self._address.shown} was closed before the answer came"
+            )
         if self._connection is not None:
             self._connection.disconnect()
         self._connection = None
@@ -269,19 +310,33 @@ class Link:
 
     def _exchange(self, connection: AbstractConnection, commands: Sequence[Words]) -> list[Any]:
         """Send commands, read an answer for each; errors that Redis answered with are returned, not raised."""
+        self._read_posted()
+        self._send(connection, commands)
+        return self._answers(connection, len(commands))
+
+    def _send(self, connection: AbstractConnection, commands: Sequence[Words]) -> None:
         try:
             connection.send_packed_command(_packed(commands), check_health=False)
-            return [self._read(connection) for _ in commands]
-        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError) as error:
-            self.close()
-            raise OutcomeUnknown(
-                f"the connection to Redis at {self._address.shown} broke before the answer came: {reason(error)}"
-            ) from error
-        except (
-            BaseException
-        ):  # KeyboardInterrupt between send and read: what comes next would be a wrong answer
+        except _BROKEN as error:
+            raise self._broken(error) from error
+        except BaseException:  # KeyboardInterrupt: nobody knows how much was sent
             self.close()
             raise
+
+    def _answers(self, connection: AbstractConnection, count: int) -> list[Any]:
+        try:
+            return [self._read(connection) for _ in range(count)]
+        except _BROKEN as error:
+            raise self._broken(error) from error
+        except BaseException:  # KeyboardInterrupt: what comes next would be a wrong answer
+            self.close()
+            raise
+
+    def _broken(self, error: Exception) -> OutcomeUnknown:
+        self.close()
+        return OutcomeUnknown(
+            f"the connection to Redis at {self._address.shown} broke before the answer came: {reason(error)}"
+        )
 
     @staticmethod
     def _read(connection: AbstractConnection) -> Any:
@@ -304,6 +359,7 @@ class Link:
         return refused(error, self._address.shown)
 
 
+_BROKEN: Final = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError)
 _GONE: Final = (redis.exceptions.ReadOnlyError, redis.exceptions.AuthenticationError)
 
 

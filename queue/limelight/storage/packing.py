@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -63,10 +64,9 @@ def _told(parcel: Parcel) -> bytes:
 
 
 def _head(parcel: Parcel) -> str:
-    keys: dict[str, Any] = {"id": parcel.id, "task": parcel.name}
-    if parcel.group:
-        keys |= {"group_id": parcel.group.group_id, "group_size": parcel.group.size}
-    return fragment({**keys, "priority": parcel.priority})
+    group = parcel.group
+    of_group = f',"group_id":"{group.group_id}","group_size":{group.size}' if group else ""
+    return f',"id":"{parcel.id}","task":{_json(parcel.name)}{of_group},"priority":{parcel.priority}'
 
 
 def _span(parcel: Parcel) -> str:
@@ -75,6 +75,11 @@ def _span(parcel: Parcel) -> str:
         f',"trace_id":"{parcel.trace_id}","span_id":"{parcel.span_id}{parent}","trace_flags":{parcel.trace_flags}'
         f"{_trace_state(parcel)}"
     )
+
+
+@functools.lru_cache(maxsize=1_000)
+def _json(name: str) -> str:
+    return msgspec.json.encode(name).decode()
 
 
 def _trace_state(parcel: Parcel) -> str:

@@ -18,7 +18,7 @@ from limelight.errors import (
     RedisUnavailable,
     UndecodableMessage,
 )
-from limelight.keys import REGISTRY, QueueKeys
+from limelight.keys import QueueKeys
 from limelight.task import Receipt
 from limelight.tracecontext import new_span_id, new_trace_id
 
@@ -27,7 +27,6 @@ from .address import Address
 from .administration import Administration
 from .base import (
     Burial,
-    GroupParcel,
     Handed,
     Lease,
     Notice,
@@ -41,6 +40,7 @@ from .base import (
 from .link import Call, Link
 from .links import ThreadLinks
 from .listening import PubSub, live_events, subscribed
+from .producing import Producing
 from .scripts import SCRIPTS
 from .values import Values
 from .waiting import Ends
@@ -72,6 +72,7 @@ class RedisStorage:
     Attributes:
         administration: What an operator does: look, cancel, pause, dead letters.
         values: The application's own values.
+        producing: What producers do.
     """
 
     def __init__(
@@ -87,13 +88,11 @@ class RedisStorage:
         self.keys = keys
         self.emitter = emitter
         self._speaker = speaker
-        self._patience = patience_seconds
         self._keys = {name: script.keys(keys) for name, script in SCRIPTS.items()}
         self._head = ("0", keys.queue, self.channel, emitter.max_events if emitter else 0)
         self._links = ThreadLinks(address, keys["meta"])
         self._waiting: set[Link] = set()
         self._wait_lock = threading.Lock()
-        self._announced = float("-inf")
         self._ends = Ends(lambda channel: subscribed(address, channel), keys.ends)
         self.administration = Administration(
             self._links,
@@ -103,90 +102,14 @@ class RedisStorage:
             trace_age_seconds=TRACE_AGE_SECONDS,
         )
         self.values = Values(self._links, keys)
+        self.producing = Producing(
+            address, self._links, keys, call=self._call, patience_seconds=patience_seconds
+        )
 
     # -- Producer ---------------------------------------------------------------------------------------
     def new_receipt(self, kind: str) -> Receipt:
-        """A number under which an "enqueue" or a "tell" can be repeated, on this thread's lane."""
+        """A number under which a "tell" can be repeated, on this thread's lane."""
         return self._links.get().receipt(kind)
-
-    def enqueue(
-        self, parcels: Sequence[Parcel], receipt: Receipt, groups: Sequence[GroupParcel] = ()
-    ) -> None:
-        """Put tasks on the queue, all or none (T1); under a receipt that was used before it is a repeat.
-
-        Args:
-            parcels: The tasks.
-            receipt: The number under which they are sent.
-            groups: Groups that some of them are members of.
-
-        Raises:
-            RedisUnavailable: Redis cannot be reached; nothing was enqueued.
-            OutcomeUnknown: Its answer never came; the same call with the same receipt repeats it safely.
-            RedisRefused: Redis answered with an error; nothing was enqueued.
-            ConfigurationError: A task of that id is on the queue already.
-        """
-        args: list[Any] = [receipt.lane, receipt.number, len(groups)]
-        for group in groups:
-            args += packing.group(group)
-        for parcel in parcels:
-            args += packing.item(parcel)
-        call = self._call("enqueue", args)
-        try:
-            reply = self._repeat(call)
-        except (OutcomeUnknown, KeyboardInterrupt, SystemExit):
-            self._links.get().retire_lane("enqueue")  # this number may be repeated, so none may follow it
-            raise
-        if isinstance(reply, bytes):
-            raise ConfigurationError(
-                f"a task with id {reply.decode()} is on queue {self.keys.queue!r} already"
-            )
-
-    def _repeat(self, call: Call) -> Any:
-        """Repeat by protocol: once at once after a lost answer, then as long as our patience lasts."""
-        link = self._links.get()
-        deadline = time.monotonic() + self._patience
-        unknown: OutcomeUnknown | None = None
-        then = ""
-        while True:
-            try:
-                self._announce_at_times()
-                return link.call(call)
-            except OutcomeUnknown as error:
-                first, unknown = unknown is None, error
-                if first:
-                    continue
-            except RedisRefused as error:
-                if unknown is None and (not error.may_pass or time.monotonic() >= deadline):
-                    raise
-                then = f"; then {error}"
-            except RedisUnavailable:
-                if unknown is None and time.monotonic() >= deadline:
-                    raise
-            if unknown is not None and time.monotonic() >= deadline:
-                raise OutcomeUnknown(f"{unknown}{then}") from unknown  # the first try may have arrived
-            time.sleep(0.05)
-
-    def _announce_at_times(self) -> None:
-        if time.monotonic() - self._announced < _ANNOUNCE_SECONDS:
-            return
-        try:
-            self.announce()
-        except RedisRefused as error:
-            self._announced = time.monotonic()
-            log.warning("queue %s could not be announced to exporters: %s", self.keys.queue, error)
-        except (OutcomeUnknown, RedisUnavailable) as error:
-            if not self.address.is_cluster:  # there the registry may be down while the queue is up
-                raise RedisUnavailable(str(error)) from error  # the task itself was not sent yet
-            self._announced = time.monotonic() - _ANNOUNCE_SECONDS + _ANNOUNCE_AGAIN_SECONDS
-
-    def announce(self) -> None:
-        """Tell the registry that this queue exists, so that exporters find it."""
-        if self.address.is_cluster:  # where the registry has a node of its own
-            with contextlib.closing(Link(self.address, REGISTRY)) as link:
-                link.read("ZADD", REGISTRY, int(time.time()), self.keys.queue)
-        else:
-            self._links.get().read("ZADD", REGISTRY, int(time.time()), self.keys.queue)
-        self._announced = time.monotonic()
 
     def revoke(self, marked: Sequence[str], mark: str) -> int:
         """Mark tasks as revoked; they end when a worker pulls them.
