@@ -169,7 +169,7 @@ seen: list[tuple[str, tuple[Any, ...]]] | None = None
 
 
 def note(event: str, args: tuple[Any, ...]) -> None:
-    """An audit hook: what the interpreter does here while something is being read; threads of other tests may do more."""
+    """An audit hook: what this thread does while something is being read; those of other tests may do more."""
     if (
         seen is not None
         and event.startswith(WATCHED)
