@@ -7,6 +7,7 @@ import pickle
 import pkgutil
 import struct
 import sys
+import threading
 import zoneinfo
 from decimal import Decimal
 from pathlib import Path
@@ -168,8 +169,12 @@ seen: list[tuple[str, tuple[Any, ...]]] | None = None
 
 
 def note(event: str, args: tuple[Any, ...]) -> None:
-    """An audit hook: what the interpreter does while something is being read."""
-    if seen is not None and event.startswith(WATCHED):
+    """An audit hook: what this thread does while something is being read; those of other tests may do more."""
+    if (
+        seen is not None
+        and event.startswith(WATCHED)
+        and threading.current_thread() is threading.main_thread()
+    ):
         seen.append((event, args))
 
 
