@@ -16,7 +16,7 @@ end
 
 -- A task that follows another is in its trace, a child of its last run, and is given what it left.
 local function following(before, record, span, input)
-  local r = cmsgpack.unpack(record)
+  local at, r = cmsgpack.unpack_one(record)
   r[INPUT_LENGTH] = #input
   if before[LAST_SPAN] ~= '' then
     r[TRACE_ID] = string.sub(before[LAST_SPAN], 1, 32)
@@ -24,15 +24,15 @@ local function following(before, record, span, input)
       .. '","parent_span_id":"' .. string.sub(before[LAST_SPAN], 34)
       .. '","trace_flags":' .. r[TRACE_FLAGS] .. r[TRACE_STATE]
   end
-  return cmsgpack.pack(r), span
+  return cmsgpack.pack(r) .. string.sub(record, at + 1), span
 end
 
 -- `task`: an opened item; `before`: the record of the task that this one follows, nil for a task of its own.
 local function enqueue(task, followers, body, source, input, before)
   local id, due, span, score = task[1], task.due, task[5], next_score(task[10])
-  local record = new_record(task, score)
+  local record = new_record(task, score, followers, input, body)
   if before then record, span = following(before, record, span, input) end
-  set(TASKS, id, record .. task[2] .. ENQUEUED_AT .. followers .. input .. body)
+  set(TASKS, id, record)
   if due > now then
     add(DELAYED, whole(due), id)
   else

@@ -15,23 +15,24 @@ local function opened(item)
   return task
 end
 
--- The changing fields of a new record up to FIRST_READY. Most tasks of a batch have the same.
+-- The changing fields of a new record up to FIRST_READY, with the array's opening. Most tasks of a batch have the same.
 local undue
 local function first_fields(due)
   if due == 0 and undue then return undue end
   local later = due > now
   local since = later and due or now
-  local packed = string.sub(cmsgpack.pack({
-    later and 'delayed' or 'ready', '', 0, 0, due, 0, 0, 0, 0, 0, 0, '', '', '', '', now, since, since,
-  }), 4)
+  local packed = RECORD .. cmsgpack.pack(
+    later and 'delayed' or 'ready', '', 0, 0, due, 0, 0, 0, 0, 0, 0, '', '', '', '', now, since, since
+  )
   if due == 0 then undue = packed end
   return packed
 end
 
-local function new_record(task, score)
+-- The record of a new task: its changing fields, the fixed ones, and what follows them (see _record.lua).
+local function new_record(task, score, followers, input, body)
   local expires = task[11] > 0 and task[11] or (task[12] >= 0 and now + task[12] or 0)
-  return RECORD .. first_fields(task.due) .. cmsgpack.pack(#task[2] + #ENQUEUED_AT) .. cmsgpack.pack(score)
-    .. cmsgpack.pack(expires) .. task.fixed
+  return first_fields(task.due) .. cmsgpack.pack(#task[2] + #ENQUEUED_AT, score, expires)
+    .. task.fixed .. task[2] .. ENQUEUED_AT .. followers .. input .. body
 end
 
 -- `span`: the fragment of its enqueue span.

@@ -30,7 +30,7 @@ for n, task in ipairs(tasks) do
   local id, at, score = task[1], first + ITEM * (n - 1), next_score(task[10])
   local followers = ARGV[at + 1]
   records[2 * n - 1] = id
-  records[2 * n] = new_record(task, score) .. task[2] .. ENQUEUED_AT .. followers .. ARGV[at + 2]
+  records[2 * n] = new_record(task, score, followers, '', ARGV[at + 2])
   if task.due > now then
     local to = #delayed
     delayed[to + 1], delayed[to + 2] = whole(task.due), id
