@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from .errors import ConfigurationError
 from .task import Callee, Task, new_id
@@ -91,8 +91,7 @@ class Place:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(NamedTuple):
     """A call, the group it is a member of, and the group whose results it is given ("" for none)."""
 
     task: Task

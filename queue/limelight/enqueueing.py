@@ -9,8 +9,8 @@ import functools
 import itertools
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final, overload
+from dataclasses import replace
+from typing import Any, Final, NamedTuple, overload
 
 from . import canvas, wire
 from .callbacks import Callbacks
@@ -30,8 +30,7 @@ ENQUEUE_BATCH: Final = 500
 """How many calls `enqueue_many` sends in one write: Redis does nothing else meanwhile."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Write:
+class _Write(NamedTuple):
     """What is put on the queue at once.
 
     Attributes:
@@ -51,8 +50,7 @@ class _Write:
         return [*self.parcels, *(group.callback for group in self.groups)]
 
 
-@dataclass(frozen=True, slots=True)
-class _Begun:
+class _Begun(NamedTuple):
     """A write on its way; `repeated`: its holder had a number from an earlier try."""
 
     write: _Write

@@ -49,6 +49,7 @@ class TaskOptions:
     timeout: float | None = None
     context: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    backoff: Backoff = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         faults = [
@@ -81,11 +82,8 @@ class TaskOptions:
         ]
         if faults:
             raise ConfigurationError(f"task {self.name!r}: {'; '.join(faults)}")
-
-    @property
-    def backoff(self) -> Backoff:
-        """How the delays of its retries grow and spread."""
-        return Backoff(self.retry_backoff, self.retry_max_delay, self.retry_jitter)
+        backoff = Backoff(self.retry_backoff, self.retry_max_delay, self.retry_jitter)
+        object.__setattr__(self, "backoff", backoff)  # each call of the task has the same
 
 
 def _is_whole(value: int, least: int, most: int) -> bool:

@@ -15,8 +15,7 @@ import ssl
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import hiredis
 import redis
@@ -38,8 +37,7 @@ Words: TypeAlias = Sequence[str | bytes | int | float]
 """One command of Redis' protocol."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One script call: the script, its KEYS and its ARGV."""
 
     script: Script

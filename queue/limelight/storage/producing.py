@@ -6,8 +6,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from limelight.errors import ConfigurationError, OutcomeUnknown, RedisRefused, RedisUnavailable
 from limelight.keys import REGISTRY, QueueKeys
@@ -33,8 +32,7 @@ class MakeCall(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Sending:
+class Sending(NamedTuple):
     """A write on its way; `finish` says how it went.
 
     Attributes:
