@@ -34,32 +34,38 @@ def number(seconds: float) -> str:
 
 
 # -- Given ------------------------------------------------------------------------------------------------
-def item(parcel: Parcel) -> tuple[bytes, bytes, bytes]:
-    """The arguments of one task: what is told of it and its record's fixed fields, followers, body.
-
-    See ``lua/_enqueue.lua``.
-    """
+def item(parcel: Parcel) -> tuple[Word, ...]:
+    """The words of one task; see ``lua/_new.lua``."""
     followers = _followers(parcel)
-    return _told(parcel) + _fixed(parcel, len(followers)), followers, parcel.body
-
-
-def _told(parcel: Parcel) -> bytes:
     retries = parcel.retries
-    return _encode(
-        (
-            parcel.id,
-            _head(parcel),
-            f',"retries":{retries},"retry_delay":{number(parcel.retry_delay)}',
-            f',"run":0,"attempt":0,"max_attempts":{retries + 1}',
-            _span(parcel),
-            parcel.where,
-            parcel.span_start_ns // 1000,
-            _whole_micros(parcel.execute_at, 0),
-            _whole_micros(parcel.delay, -1),
-            parcel.priority,
-            _whole_micros(parcel.expires_at, 0),
-            _whole_micros(parcel.expires_in, -1),
-        )
+    return (
+        parcel.id,
+        _head(parcel),
+        _fixed(parcel, len(followers)),
+        f',"retries":{retries},"retry_delay":{number(parcel.retry_delay)}',
+        f',"run":0,"attempt":0,"max_attempts":{retries + 1}',
+        _span(parcel),
+        parcel.where,
+        parcel.span_start_ns // 1000,
+        parcel.priority,
+        _when(parcel),
+        followers,
+        parcel.body,
+    )
+
+
+def _packed_item(parcel: Parcel) -> bytes:
+    return raw(*(word if isinstance(word, bytes) else str(word).encode() for word in item(parcel)))
+
+
+def _when(parcel: Parcel) -> str:
+    times = (parcel.execute_at, parcel.delay, parcel.expires_at, parcel.expires_in)
+    if times == (None, None, None, None):
+        return ""
+    eta, delay, expires_at, expires_in = times
+    return (
+        f"{_whole_micros(eta, 0)} {_whole_micros(delay, -1)} "
+        f"{_whole_micros(expires_at, 0)} {_whole_micros(expires_in, -1)}"
     )
 
 
@@ -120,7 +126,7 @@ def _followers(parcel: Parcel) -> bytes:
         return b""
     words: list[bytes] = []
     for follower in (parcel.on_success, parcel.on_error):
-        words += [*item(follower), _ids(follower)] if follower else [b"", b"", b"", b""]
+        words += [_packed_item(follower), _ids(follower)] if follower else [b"", b""]
     return raw(*words)
 
 
@@ -138,7 +144,9 @@ def _descent(parcel: Parcel) -> Iterator[str]:
 
 def group(parcel: GroupParcel) -> tuple[str, bytes]:
     """The arguments of one group: its name and its packed array; see ``lua/_end.lua``."""
-    return parcel.group_id, raw(str(parcel.size).encode(), *item(parcel.callback), _ids(parcel.callback))
+    return parcel.group_id, raw(
+        str(parcel.size).encode(), _packed_item(parcel.callback), _ids(parcel.callback)
+    )
 
 
 def group_size(packed: bytes) -> int:

@@ -3,10 +3,10 @@
 -- so none of it is lost with a worker: what follows it is put on the queue, its group hears of it, its locks
 -- are freed, whoever waits for it is told.
 --
--- The followers of a task, a packed array: on success 1 spec, 2 followers, 3 body, 4 ids; on failure 5 spec,
--- 6 followers, 7 body, 8 ids ("" where there is none). ids: the task itself and all that hang on it.
--- A group, a field of `groups`: <group> → packed array 1 how many members, then the callback: 2 spec,
--- 3 followers, 4 body, 5 ids. A member's end: <group>:<place> → what it left; <group>:done → how many ended.
+-- The followers of a task, a packed array: on success 1 item (packed, see _new.lua), 2 ids; on failure 3 item, 4 ids
+-- ("" where there is none). ids: the task itself and all that hang on it.
+-- A group, a field of `groups`: <group> → packed array 1 how many members, then the callback: 2 item, 3 ids.
+-- A member's end: <group>:<place> → what it left; <group>:done → how many ended.
 -- Ends at which nothing follows: nobody failed, and nobody succeeded.
 local SKIPPED = {revoked = true, expired = true, flushed = true, purged = true}
 local awaited
@@ -41,8 +41,8 @@ local function tell_group(member, value, source, r)
   if not ok then return end
   redis.call('HSET', GROUPS, member, value)
   if redis.call('HINCRBY', GROUPS, group .. ':done', 1) == tonumber(g[1]) then
-    break_promise(g[5])
-    enqueue(opened(g[2]), g[3], g[4], source, '', r)
+    break_promise(g[3])
+    enqueue(cmsgpack.unpack(g[2]), source, '', r)
     wake(1)
   end
 end
@@ -66,16 +66,16 @@ local function ended(id, r, tail, how, value, source)
   if r[FOLLOWERS_LENGTH] > 0 then
     local ok, f = pcall(cmsgpack.unpack, followers_of(r, tail))
     if ok then
-      local at, other = 5, 4
-      if how == 'success' then at, other = 1, 8 end
+      local at, other = 3, 2
+      if how == 'success' then at, other = 1, 4 end
       break_promise(f[other])
       if SKIPPED[how] then
-        break_promise(f[at + 3])
+        break_promise(f[at + 1])
       elseif f[at] ~= '' then
-        local follower = string.match(f[at + 3], '^%S+')
+        local follower = string.match(f[at + 1], '^%S+')
         remove(PROMISED, follower)
         if redis.call('HEXISTS', TASKS, follower) == 0 then  -- else an earlier life of this task put it there
-          enqueue(opened(f[at]), f[at + 1], f[at + 2], source, value, r)
+          enqueue(cmsgpack.unpack(f[at]), source, value, r)
           wake(1)
         end
         went_on = how == 'success'

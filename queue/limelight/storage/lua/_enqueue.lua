@@ -1,5 +1,6 @@
--- USES: _changes _new
--- Shared by the scripts that put a new task on a queue beside other changes.
+-- USES: _changes _places _new
+-- Shared by the scripts that put a new task on a queue beside other changes. An item that waited in Redis is a packed
+-- array.
 
 -- Promised: a task that an earlier one, not ended yet, will put on the queue. Its result may still come.
 local function promise(ids)
@@ -11,7 +12,7 @@ end
 local function promise_followers(followers)
   if followers == '' then return end
   local ok, f = pcall(cmsgpack.unpack, followers)
-  if ok then promise(f[4] .. ' ' .. f[8]) end
+  if ok then promise(f[2] .. ' ' .. f[4]) end
 end
 
 -- A task that follows another is in its trace, a child of its last run, and is given what it left.
@@ -27,10 +28,12 @@ local function following(before, record, span, input)
   return cmsgpack.pack(r) .. string.sub(record, at + 1), span
 end
 
--- `task`: an opened item; `before`: the record of the task that this one follows, nil for a task of its own.
-local function enqueue(task, followers, body, source, input, before)
-  local id, due, span, score = task[1], task.due, task[5], next_score(task[10])
-  local record = new_record(task, score, followers, input, body)
+-- `before`: the record of the task that this one follows, nil for a task of its own.
+local function enqueue(item, source, input, before)
+  local id, head, fixed, about, counts, span, where, began, priority, when, followers, body = unpack(item)
+  local due, expires = times(when)
+  local score = next_score(tonumber(priority))
+  local record = new_record(due, expires, score, head, fixed, followers, input, body)
   if before then record, span = following(before, record, span, input) end
   set(TASKS, id, record)
   if due > now then
@@ -40,5 +43,5 @@ local function enqueue(task, followers, body, source, input, before)
     add(READY_SINCE, NOW_US, id)
   end
   if not before then promise_followers(followers) end
-  tell_enqueued(task, source, span)
+  tell('enqueued', false, source, new_event('', due, head, about, counts, span, where, began, ''), true)
 end

@@ -56,7 +56,7 @@ end
 local function heirs(r, tail)
   if r[FOLLOWERS_LENGTH] == 0 then return '' end
   local ok, f = pcall(cmsgpack.unpack, followers_of(r, tail))
-  return ok and f[4] or ''
+  return ok and f[2] or ''
 end
 
 -- What a worker is told of a task that it holds, or that ended at its start: its id, the rest packed, its input and its body.

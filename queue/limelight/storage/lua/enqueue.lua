@@ -1,39 +1,44 @@
 -- T1  – → ready / delayed. Puts tasks on the queue, all or none, once per number of a lane.
 -- KEYS: lanes lanes_used tasks ready ready_since delayed promised groups events meta wake
--- USES: _new _many _wake
+-- USES: _places _new _many _wake
 -- ARGV: 6 lane, 7 its number, 8 how many groups, then per group: its name, its packed array (see _end.lua),
---       then the items of _new.lua
+--       then the items, word by word (see _new.lua)
 -- Returns: 1 done; 0 this number was done before; the id of a task that is on the queue already (nothing done).
 -- Made to cost little more than its commands for one task, and less for many.
 local call, first = redis.call, 9 + 2 * tonumber(ARGV[8])
+local count = (#ARGV - first + 1) / ITEM
 if tonumber(ARGV[7]) <= tonumber(call('HGET', LANES, ARGV[6]) or '0') then return 0 end
-local tasks = {}
 for at = first, #ARGV, ITEM do
-  local task = opened(ARGV[at])
-  if call('HEXISTS', TASKS, task[1]) == 1 then return task[1] end
-  tasks[#tasks + 1] = task
+  if call('HEXISTS', TASKS, ARGV[at]) == 1 then return ARGV[at] end
 end
+
+claim_places(count)
+local seq = CAP ~= '0' and call('HINCRBY', META, 'seq', count) - count
+if seq == 0 then call('HSET', META, 'epoch', EMITTER .. '-' .. NOW_US) end
+call('HSET', LANES, ARGV[6], ARGV[7])
+call('ZADD', LANES_USED, string.sub(NOW_US, 1, -7), ARGV[6])
 
 local function promise(ids)
   for id in string.gmatch(ids, '%S+') do call('HSET', PROMISED, id, '1') end
 end
-
-claim_places(#tasks)
-call('HSET', LANES, ARGV[6], ARGV[7])
-call('ZADD', LANES_USED, string.sub(NOW_US, 1, -7), ARGV[6])
 for at = 9, first - 1, 2 do
   call('HSET', GROUPS, ARGV[at], ARGV[at + 1])
-  promise(cmsgpack.unpack(ARGV[at + 1])[5])
+  promise(cmsgpack.unpack(ARGV[at + 1])[3])
 end
+
 local records, ready, since, delayed = {}, {}, {}, {}
-for n, task in ipairs(tasks) do
-  local id, at, score = task[1], first + ITEM * (n - 1), next_score(task[10])
-  local followers = ARGV[at + 1]
+local closing = ',"error":false,"timestamp":' .. NOW .. ',"v":1,"queue":"' .. QUEUE .. '","source":"producer","seq":'
+local rest = ',"emitter":"' .. EMITTER .. '"}'
+for n = 1, count do
+  local at = first + ITEM * (n - 1)
+  local id, head, followers = ARGV[at], ARGV[at + 1], ARGV[at + 10]
+  local due, expires = times(ARGV[at + 9])
+  local score = next_score(tonumber(ARGV[at + 8]))
   records[2 * n - 1] = id
-  records[2 * n] = new_record(task, score, followers, '', ARGV[at + 2])
-  if task.due > now then
+  records[2 * n] = new_record(due, expires, score, head, ARGV[at + 2], followers, '', ARGV[at + 11])
+  if due > now then
     local to = #delayed
-    delayed[to + 1], delayed[to + 2] = whole(task.due), id
+    delayed[to + 1], delayed[to + 2] = whole(due), id
   else
     local to = #ready
     ready[to + 1], ready[to + 2] = whole(score), id
@@ -41,14 +46,24 @@ for n, task in ipairs(tasks) do
   end
   if followers ~= '' then
     local ok, f = pcall(cmsgpack.unpack, followers)
-    if ok then promise(f[4] .. ' ' .. f[8]) end
+    if ok then promise(f[2] .. ' ' .. f[4]) end
   end
-  tell_enqueued(task, 'producer', task[5])
 end
 many('HSET', TASKS, records)
 many('ZADD', READY, ready)
 many('ZADD', READY_SINCE, since)
 many('ZADD', DELAYED, delayed)
-write_events()
-wake_now(#tasks)
+if seq then
+  for n = 1, count do
+    local at = first + ITEM * (n - 1)
+    local event = new_event('{"status":"enqueued"', times(ARGV[at + 9]), ARGV[at + 1], ARGV[at + 3], ARGV[at + 4],
+      ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], closing .. whole(seq + n) .. rest)
+    if n == count then
+      call('XADD', EVENTS, 'MAXLEN', '~', CAP, '*', 'e', event)
+    else
+      call('XADD', EVENTS, '*', 'e', event)
+    end
+  end
+end
+wake_now(count)
 return 1

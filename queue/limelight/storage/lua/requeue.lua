@@ -33,7 +33,7 @@ end
 local function followers_left(r, tail)
   if r[FOLLOWERS_LENGTH] == 0 then return '' end
   local f = cmsgpack.unpack(followers_of(r, tail))
-  return cmsgpack.pack({f[1], f[2], f[3], f[4], '', '', '', ''})
+  return cmsgpack.pack({f[1], f[2], '', ''})
 end
 
 -- Fails on a record that lacks something, before anything is written.
