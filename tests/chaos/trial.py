@@ -35,6 +35,7 @@ def run(stage: Stage, told: Callable[[Strike], None]) -> Evidence:
     left = drain(stage)
     for consumer in stage.of("consumer"):
         stage.retire(consumer, _STOP_SECONDS)
+    stage.see_orphans()
     stage.reader.stop()
     samples = last_scrape(stage)
     results = read_results(stage)

@@ -233,7 +233,7 @@ def _left(case: Case, task_id: str) -> str:
 
 # -- Executions ------------------------------------------------------------------------------------------
 def executions(case: Case) -> Iterator[str]:
-    """Code runs only in runs that were told as started, once in each; what a run says of itself did happen."""
+    """Code runs only in runs that were told as started, once in each, and knows which; what is told did happen."""
     ran = case.ran
     started = {
         one.started.span_id: (story, one) for story in case.stories.values() for one in story.executions
@@ -246,6 +246,9 @@ def executions(case: Case) -> Iterator[str]:
     for story, one in started.values():
         if one.closed is not None and one.closed.outcome in _RAN and one.started.span_id not in ran:
             yield f"{story.id}: run {one.started.run} closed as {one.closed.outcome} and never ran"
+    for fact in case.evidence.noted:
+        if fact["say"] == "resumed" and fact["current"] != fact["span"]:
+            yield f"span {fact['span']}: went on after a pause as {fact['current']}"
 
 
 def locks(case: Case) -> Iterator[str]:
@@ -273,6 +276,8 @@ def durations(case: Case) -> Iterator[str]:
     for story in case.stories.values():
         for one in story.executions:
             started, closed = one.started, one.closed
+            if closed is not None and _never_began(closed) and started.span_id in case.ran:
+                yield f"{story.id}: run {started.run} was handed back as never begun, and ran"
             if closed is None or _moved_about(started, closed, seen, case):
                 continue
             if closed.duration is None and closed.outcome in _RAN:
@@ -283,6 +288,11 @@ def durations(case: Case) -> Iterator[str]:
             phases = (end.waited_seconds, end.ran_seconds, end.backed_off_seconds, end.parked_seconds)
             if any(seconds is not None and seconds < 0 for seconds in phases):
                 yield f"{story.id}: a phase is negative: {phases}"
+
+
+def _never_began(closed: Told) -> bool:
+    """Whether a run is told to have been handed back before its code began."""
+    return closed.outcome == "interrupted" and closed.duration is None
 
 
 def _moved_about(started: Told, closed: Told, seen: Mapping[int, float], case: Case) -> bool:
@@ -316,18 +326,20 @@ def lost(case: Case) -> Iterator[str]:
     """A worker is told as lost only if something befell it, its connection, Redis or Redis' clock."""
     struck = case.evidence.disturbances
     owner = {life.pid: name for name, lives in case.evidence.lives.items() for life in lives}
+    session = {fact["pid"]: fact["session"] for fact in case.evidence.noted if fact["say"] == "process"}
+    killed = {fact["pid"] for fact in case.evidence.noted if fact["say"] in {"killed", "lethal"}}
     seen = dict(zip((event.seq for event in case.evidence.events), case.evidence.seen, strict=False))
     for story in case.stories.values():
         for one in story.executions:
             if one.closed is None or one.closed.outcome != "lost":
                 continue
-            name = owner.get(one.started.pid, "")
+            if one.started.pid in killed:
+                continue
+            pid = session.get(one.started.pid, one.started.pid)
+            name = owner.get(pid, "")
             since, until = seen.get(one.started.seq, 0.0) - 1.0, seen.get(one.closed.seq, 0.0)
             about = {name, f"{name} line", "redis"}
-            ended = any(
-                life.pid == one.started.pid and life.ended < until
-                for life in case.evidence.lives.get(name, ())
-            )
+            ended = any(life.pid == pid and life.ended < until for life in case.evidence.lives.get(name, ()))
             if not ended and not any(
                 d.target in about and d.began <= until and d.ended >= since for d in struck
             ):

@@ -493,13 +493,15 @@ def machine_redis(redis_server: EmbeddedRedis) -> None:
 
 
 # MACHINE_EXAMPLES=2000 hunts; the default is what CI can afford.
+EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "60"))
 Delivery.TestCase.settings = DeliveryInMemory.TestCase.settings = settings(
-    max_examples=int(os.environ.get("MACHINE_EXAMPLES", "60")),
+    max_examples=EXAMPLES,
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     database=None,
     phases=[Phase.generate, Phase.shrink],
 )
-TestDelivery = pytest.mark.slow(Delivery.TestCase)
-TestDeliveryInMemory = pytest.mark.slow(DeliveryInMemory.TestCase)
+in_time = pytest.mark.timeout(10 * EXAMPLES)  # an example takes half a second, shrinking what failed many
+TestDelivery = pytest.mark.slow(in_time(Delivery.TestCase))
+TestDeliveryInMemory = pytest.mark.slow(in_time(DeliveryInMemory.TestCase))
