@@ -30,8 +30,8 @@ processes = Ledger(Path(os.environ["CHAOS_LEDGER"]).with_name(PROCESSES))
 
 
 def here() -> None:
-    """Note a process that may run tasks, and to which consumer it belongs: each leads a session of its own."""
-    processes.note(say="process", pid=os.getpid(), session=os.getsid(0))
+    """Note a process of a consumer, and to which it belongs: each consumer leads a session of its own."""
+    processes.note(say="process", pid=os.getpid(), parent=os.getppid(), session=os.getsid(0))
 
 
 here()

@@ -92,7 +92,7 @@ def _with_all(strike: Strike) -> bool:
 
 
 def kill_worker(stage: Stage, strike: Strike) -> Iterator[None]:
-    """SIGKILL one worker process: its consumer tells what is lost, and puts another in its place."""
+    """SIGKILL one worker process, or the server that forks them: its consumer tells what is lost, and puts another in its place."""
     if worker := chosen_worker(stage, strike):
         stage.strike_down(worker)
     yield

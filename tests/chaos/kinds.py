@@ -81,12 +81,12 @@ _EITHER: Final = frozenset({"success", "dead"})
 KINDS: Final[Mapping[str, Kind]] = {
     kind.name: kind
     for kind in (
-        Kind(name="instant", share=244, run=runs.returns, ends=_SUCCESS),
+        Kind(name="instant", share=254, run=runs.returns, ends=_SUCCESS),
         Kind(name="nap", share=140, run=runs.naps, ends=_SUCCESS),
-        Kind(name="long", share=15, run=runs.naps_long, ends=_SUCCESS),
+        Kind(name="long", share=10, run=runs.naps_long, ends=_SUCCESS),
         Kind(name="computing", share=10, run=runs.computes, ends=_SUCCESS),
         Kind(name="coroutine", share=40, run=runs.awaits, ends=_SUCCESS),
-        Kind(name="coroutine_long", share=10, run=runs.awaits_long, ends=_SUCCESS),
+        Kind(name="coroutine_long", share=5, run=runs.awaits_long, ends=_SUCCESS),
         Kind(name="coroutine_flaky", share=20, run=runs.awaits_and_fails_sometimes, ends=_EITHER,
              outcome=every_second("error"), options={"retries": 3}),
         Kind(name="coroutine_overlong", share=10, run=runs.awaits_too_long, ends=_EITHER, outcome=None,

@@ -295,7 +295,7 @@ def test_who_was_given_up_may_still_believe_that_it_holds_the_lock() -> None:
 
 def on_a_worker_process(evidence: Evidence) -> None:
     """What ran on consumer 1 ran in a worker process of consumer 2."""
-    evidence.noted = [*evidence.noted, {"say": "process", "pid": 10, "session": 11}]
+    evidence.noted = [*evidence.noted, {"say": "process", "pid": 10, "parent": 12, "session": 11}]
     evidence.disturbances = []
 
 
@@ -303,10 +303,11 @@ def test_a_worker_process_is_lost_for_a_reason_if_it_was_killed_or_its_consumer_
     evidence = healthy()
     on_a_worker_process(evidence)
     assert named(evidence) == {"lost"}
-    noting(say="killed", pid=10)(evidence)
-    assert named(evidence) == set()
-    evidence = healthy()
-    on_a_worker_process(evidence)
+    for pid in (10, 12):
+        evidence = healthy()
+        on_a_worker_process(evidence)
+        noting(say="killed", pid=pid)(evidence)
+        assert named(evidence) == set()
     evidence.disturbances = [Disturbance("consumer 2", "freeze", BEGAN, BEGAN + 30)]
     assert named(evidence) == set()
 

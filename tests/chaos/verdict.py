@@ -326,16 +326,19 @@ def lost(case: Case) -> Iterator[str]:
     """A worker is told as lost only if something befell it, its connection, Redis or Redis' clock."""
     struck = case.evidence.disturbances
     owner = {life.pid: name for name, lives in case.evidence.lives.items() for life in lives}
-    session = {fact["pid"]: fact["session"] for fact in case.evidence.noted if fact["say"] == "process"}
+    process = {fact["pid"]: fact for fact in case.evidence.noted if fact["say"] == "process"}
     killed = {fact["pid"] for fact in case.evidence.noted if fact["say"] in {"killed", "lethal"}}
     seen = dict(zip((event.seq for event in case.evidence.events), case.evidence.seen, strict=False))
     for story in case.stories.values():
         for one in story.executions:
             if one.closed is None or one.closed.outcome != "lost":
                 continue
-            if one.started.pid in killed:
+            by = process.get(one.started.pid, {"session": one.started.pid, "parent": 0})
+            if not killed.isdisjoint(
+                (one.started.pid, by["parent"])
+            ):  # who lost its parent is given up as well
                 continue
-            pid = session.get(one.started.pid, one.started.pid)
+            pid = by["session"]
             name = owner.get(pid, "")
             since, until = seen.get(one.started.seq, 0.0) - 1.0, seen.get(one.closed.seq, 0.0)
             about = {name, f"{name} line", "redis"}
@@ -378,7 +381,7 @@ def keys(case: Case) -> Iterator[str]:
 
 
 def drained(case: Case) -> Iterator[str]:
-    """When the faults stop, everything ends in time."""
+    """When the faults stop, everything ends: no minute passes without progress."""
     if case.evidence.left:
         yield f"{case.evidence.left} tasks had not ended when time was up"
 
