@@ -92,17 +92,17 @@ def _with_all(strike: Strike) -> bool:
 
 
 def kill_worker(stage: Stage, strike: Strike) -> Iterator[None]:
-    """SIGKILL one worker process, or the server that forks them: its consumer tells what is lost, and puts another in its place."""
+    """SIGKILL one worker process, or the server that forks them: what is lost is told, others take their place."""
     if worker := chosen_worker(stage, strike):
-        stage.strike_down(worker)
+        stage.strike(worker, signal.SIGKILL, "killed")
     yield
 
 
 def freeze_worker(stage: Stage, strike: Strike) -> Iterator[None]:
-    """SIGSTOP one worker process, also for longer than a lease: its consumer renews what it holds."""
+    """SIGSTOP one worker process, also for longer than a lease: its consumer renews what it knows of."""
     worker = chosen_worker(stage, strike)
     if worker:
-        signaled(worker, signal.SIGSTOP)
+        stage.strike(worker, signal.SIGSTOP, "frozen")
     yield from lasting(strike.seconds)
     if worker:
         signaled(worker, signal.SIGCONT)

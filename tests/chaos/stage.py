@@ -211,10 +211,10 @@ class Stage:
         if actor.name not in self._finished:
             actor.start()
 
-    def strike_down(self, worker: int) -> None:
-        """SIGKILL a worker process, and note it: what it ran is lost, and may be."""
-        if signaled(worker, signal.SIGKILL):
-            self._ledger.note(say="killed", pid=worker)
+    def strike(self, worker: int, number: int, say: str) -> None:
+        """Send a signal to a worker process, and note it: what it has may be lost."""
+        if signaled(worker, number):
+            self._ledger.note(say=say, pid=worker)
 
     def play(self, strikes: list[Strike], told: Callable[[Strike], None]) -> None:
         """Let faults strike in their time; returns when the last is over.

@@ -293,22 +293,34 @@ def test_who_was_given_up_may_still_believe_that_it_holds_the_lock() -> None:
     assert named(evidence) == set()
 
 
-def on_a_worker_process(evidence: Evidence) -> None:
-    """What ran on consumer 1 ran in a worker process of consumer 2."""
+def on_a_worker_process() -> Evidence:
+    """What was lost was lost on a worker process of consumer 2, which nothing befell."""
+    evidence = healthy()
     evidence.noted = [*evidence.noted, {"say": "process", "pid": 10, "parent": 12, "session": 11}]
     evidence.disturbances = []
+    return evidence
 
 
-def test_a_worker_process_is_lost_for_a_reason_if_it_was_killed_or_its_consumer_was_struck() -> None:
-    evidence = healthy()
-    on_a_worker_process(evidence)
-    assert named(evidence) == {"lost"}
+def test_a_worker_process_is_lost_for_a_reason_if_it_was_killed_or_its_parent_or_its_consumer_struck() -> (
+    None
+):
+    assert named(on_a_worker_process()) == {"lost"}
     for pid in (10, 12):
-        evidence = healthy()
-        on_a_worker_process(evidence)
+        evidence = on_a_worker_process()
         noting(say="killed", pid=pid)(evidence)
         assert named(evidence) == set()
+    evidence = on_a_worker_process()
     evidence.disturbances = [Disturbance("consumer 2", "freeze", BEGAN, BEGAN + 30)]
+    assert named(evidence) == set()
+
+
+def test_a_worker_process_that_was_frozen_may_be_lost_with_what_it_could_not_tell_of_but_not_while_it_ran() -> (
+    None
+):
+    evidence = on_a_worker_process()
+    noting(say="frozen", pid=10)(evidence)
+    assert named(evidence) == {"lost"}
+    not_noting(say="ran", span="b" * 16)(evidence)
     assert named(evidence) == set()
 
 

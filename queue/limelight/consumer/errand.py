@@ -88,8 +88,9 @@ class Errand:
             self.trips.door.shut(ring)
         if reservation.delayed and not self._stopping.is_set():
             self.trips.schedule_delayed(self.where)
-        jobs = self._taken(reservation, sent_at)
-        if self._stopping.is_set():
+        good_until = sent_at + self.trips.lease_seconds
+        jobs = self._taken(reservation, good_until)
+        if self._stopping.is_set() or time.monotonic() >= good_until:
             closing.hand_back(jobs)
             return [*left, *jobs], []
         return left, jobs
@@ -113,11 +114,8 @@ class Errand:
         """What must be asked again; but who stops, and knows that Redis never saw it, asks no more."""
         return None if self._stopping.is_set() and not self._is_unknown else self._request
 
-    def _taken(self, reservation: Reservation, sent_at: float) -> list[Job]:
-        """Hold what was started for us; what came too late for its lease by our own clock is not ours."""
-        good_until = sent_at + self.trips.lease_seconds
-        if time.monotonic() >= good_until:
-            return []
+    def _taken(self, reservation: Reservation, good_until: float) -> list[Job]:
+        """Hold what was started for us, also what came too late for its lease by our own clock: it is to go back."""
         if self._stopping.is_set():
             idle = [handed.lease for handed in reservation.tasks if not handed.started]
             if idle:
