@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache, partial
@@ -22,6 +23,12 @@ from limelight import MemoryQueue, RedisQueue
 from limelight.embedded import EmbeddedRedis, find_binary
 from limelight.errors import ConfigurationError
 from limelight.memory import MemoryStore
+
+
+def pytest_configure() -> None:
+    """Have commands that tests start be interrupted by SIGINT: where we run in the background, it is ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
