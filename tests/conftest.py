@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 from kinds import KINDS
 from missing import missing
 from otlp import OtlpReceiver
@@ -23,6 +24,11 @@ from limelight import MemoryQueue, RedisQueue
 from limelight.embedded import EmbeddedRedis, find_binary
 from limelight.errors import ConfigurationError
 from limelight.memory import MemoryStore
+
+
+# How long an example takes says how busy the machine is, and no more.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 def pytest_configure() -> None:
