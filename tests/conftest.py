@@ -25,7 +25,6 @@ from limelight.embedded import EmbeddedRedis, find_binary
 from limelight.errors import ConfigurationError
 from limelight.memory import MemoryStore
 
-
 # How long an example takes says how busy the machine is, and no more.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
