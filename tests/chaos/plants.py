@@ -91,7 +91,7 @@ PLANTS: Final[Mapping[str, Plant | CodePlant]] = {
     "lock-for-all": Plant("lock", r"if ends == '0' or [^\n]*\n", "", "locks"),
     "dead-worker-untold": Plant("lost", r"tell\('lost'", "type('lost'", "runs"),
     "dead-worker-unaccounted": CodePlant(
-        f"{_CONSUMER}.warden:Warden.account", r"station\.courier\.take_lost\(.*\)", "pass", "drained"),
+        f"{_CONSUMER}.warden:Warden.account", r"station\.courier\.take_lost\(.*\)", "pass", "durations"),
     "dead-worker-told-idle": CodePlant(
         f"{_CONSUMER}.warden:Warden.account", r"number <= begun", "number < begun", "durations"),
     "workers-outlive": CodePlant(f"{_CONSUMER}.child:Child._listen", r"os\._exit\(0\)", "return", "processes"),

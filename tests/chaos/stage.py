@@ -185,8 +185,15 @@ class Stage:
         self.lines[name] = line
         return line.url
 
-    def _add_consumer(self, name: str, url: str, app: str = "chaos.app:queue", crew: str = "thread") -> None:
-        options = ("--workers", str(WORKERS), "--lease", str(LEASE_SECONDS), "--shutdown-timeout", "1")
+    def _add_consumer(
+        self,
+        name: str,
+        url: str,
+        app: str = "chaos.app:queue",
+        crew: str = "thread",
+        more: Sequence[str] = (),
+    ) -> None:
+        options = (*more, "--workers", str(WORKERS), "--lease", str(LEASE_SECONDS), "--shutdown-timeout", "1")
         words = [*COMMAND, "consumer", app, "--path", str(TESTS), *options, "-k", crew, *CREWS[crew]]
         if crew == "process":
             self._fleets.append(name)
@@ -292,6 +299,12 @@ class Stage:
             self.problems.append(f"worker processes outlived their consumers: {left}")
             for pid in left:
                 signaled(pid, signal.SIGKILL)
+
+    def add_sweeper(self) -> Actor:
+        """One more consumer, straight at Redis, that enqueues no periodic tasks."""
+        self._add_consumer("sweeper", self.server.url, more=("--no-periodic",))
+        self.actors["sweeper"].start()
+        return self.actors["sweeper"]
 
     def add_caretaker(self) -> Actor:
         """One more consumer, straight at Redis, to tidy up when all others have stopped."""

@@ -37,8 +37,7 @@ def run(stage: Stage, told: Callable[[Strike], None]) -> Evidence:
     plan = stage.plan
     stage.play(strikes(plan.seed, plan.seconds, stage.targets), told)
     left = drain(stage)
-    for consumer in stage.of("consumer"):
-        stage.retire(consumer, _STOP_SECONDS)
+    left = retire_consumers(stage) or left
     stage.see_orphans()
     stage.reader.stop()
     samples = last_scrape(stage)
@@ -61,8 +60,18 @@ def run(stage: Stage, told: Callable[[Strike], None]) -> Evidence:
     )
 
 
+def retire_consumers(stage: Stage) -> int:
+    """Stop the consumers; what they enqueue to the last is run by one that enqueues nothing; returns what is left."""
+    sweeper = stage.add_sweeper()
+    for consumer in stage.of("consumer"):
+        stage.retire(consumer, _STOP_SECONDS)
+    stage.wait(lambda: stage.reader.left == 0, _STOP_SECONDS)
+    stage.retire(sweeper, _STOP_SECONDS)
+    return stage.reader.left
+
+
 def drain(stage: Stage) -> int:
-    """Nothing strikes any more: wait until everything has ended; returns how many tasks have not."""
+    """Nothing strikes any more: wait until everything has ended, or nothing does; returns how many tasks have not."""
     for line in stage.lines.values():
         line.pass_on()
     stage.clock.move_to(stage.clock.furthest)  # or what was delayed while it was ahead would wait for minutes
