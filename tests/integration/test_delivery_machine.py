@@ -24,7 +24,7 @@ from limelight.lifecycle import Decision, Fate
 from limelight.memory import MemoryStore, in_memory
 from limelight.storage import packing
 from limelight.storage.base import GroupParcel, Lease, Membership, Parcel, Settlement
-from limelight.storage.scripts import SCRIPTS
+from limelight.storage.scripts import FIELDS, SCRIPTS
 
 KEYS = QueueKeys("machine")
 LEASE_US = 10_000_000
@@ -33,6 +33,11 @@ RESULT_MS = 3_600_000
 FATES = st.sampled_from(["ok"] * 5 + ["lost request", "lost reply", "lost reply, given up"])
 INDEXES = ("delayed", "ready", "reserved", "running", "scheduled", "dead")
 _unpack = msgspec.msgpack.Decoder().decode
+
+
+def field_of(record: list[Any], name: str) -> Any:
+    """A field of a task's record, by its name in the scripts."""
+    return record[int(FIELDS[name]) - 1]
 
 
 class Worker:
@@ -227,7 +232,7 @@ class Delivery(RuleBasedStateMachine):
         task_id = chance.choice(sorted(worker.running))  # a zombie settles too
         token = worker.running[task_id][0]
         record = self.records().get(task_id)
-        retries = record[6] if record else 0
+        retries = field_of(record, "RETRIES") if record else 0
         words = {
             "finished": ("finished", "end", "success"),
             "interrupted": ("interrupted", "back", ""),
@@ -236,7 +241,7 @@ class Delivery(RuleBasedStateMachine):
         reply = self.settle_one(task_id, token, *words, delay, fate)
         if reply is not None:
             del worker.running[task_id]
-            owned = record is not None and record[1] == token
+            owned = record is not None and field_of(record, "TOKEN") == token
             assert owned or reply == [0], "a worker settled what is another's"
 
     @precondition(lambda self: any(worker.reserved for worker in self.workers))
@@ -388,7 +393,10 @@ class Delivery(RuleBasedStateMachine):
             name: {member.decode() for member in self.client.zrange(KEYS[name], 0, -1)} for name in INDEXES
         }
         for task_id, record in records.items():
-            assert [name for name in INDEXES if task_id in indexes[name]] == [record[0]], (task_id, record)
+            assert [name for name in INDEXES if task_id in indexes[name]] == [field_of(record, "STATE")], (
+                task_id,
+                record,
+            )
         assert set().union(*indexes.values()) == set(records), "an index holds what is no record"
         since = {member.decode() for member in self.client.zrange(KEYS["ready_since"], 0, -1)}
         assert since == indexes["ready"] | indexes["reserved"]
@@ -404,7 +412,11 @@ class Delivery(RuleBasedStateMachine):
         assert len(set(starts)) == len(starts), "a run was told to start twice"
         assert len(set(closes)) == len(closes), "a run was told to close twice"
         assert set(closes) <= set(starts), "a run closed that never started"
-        running = {(task_id, record[3]) for task_id, record in records.items() if record[0] == "running"}
+        running = {
+            (task_id, field_of(record, "RUN"))
+            for task_id, record in records.items()
+            if field_of(record, "STATE") == "running"
+        }
         assert set(starts) - set(closes) == running, "an open run without a record"
         for event in events:
             if "end" in event:

@@ -37,16 +37,19 @@ local function save(id, r, tail) set(TASKS, id, cmsgpack.pack(r) .. tail) end
 
 
 -- Keys of every event about a task.
-local function about(r, tail)
-  return head_of(r, tail)
-    .. ',"retries":' .. r[RETRIES] .. ',"retry_delay":' .. r[RETRY_DELAY]
+local function about_task(r)
+  return ',"retries":' .. r[RETRIES] .. ',"retry_delay":' .. r[RETRY_DELAY]
     .. ',"execute_time":' .. (r[EXECUTE] > 0 and seconds(r[EXECUTE]) or 'null')
     .. ',"run":' .. r[RUN] .. ',"attempt":' .. r[ATTEMPT] .. ',"max_attempts":' .. r[MAX_ATTEMPTS]
     .. ',"ready_at":' .. seconds(r[READY_AT])
 end
+local function about(r, tail) return head_of(r, tail) .. about_task(r) end
 
--- Keys of every event about a run of it: when and where it ran, and its span. Composed when it starts.
-local function about_run(r) return r[ABOUT_RUN] end
+-- Keys of every event about a run of it: when and where it ran, and its span. Composed when it starts, behind those
+-- of the task as it is while it runs: ABOUT_RUN is both.
+local function about_run(r)
+  return string.sub(r[ABOUT_RUN], string.find(r[ABOUT_RUN], ',"started_at":', 1, true) or 1)
+end
 
 -- Keys of the one event that ends a task: how, and where the time since it was first runnable went.
 -- Waiting is the remainder, so the four phases add up to the latency and none can fall below zero.

@@ -42,13 +42,13 @@ local function begin(id, r, tail, lease, where, span_id, fresh_trace_id, trace_a
   add(RUNNING_SINCE, whole(now), id)
   r[STATE], r[RUN], r[ATTEMPT], r[STARTED], r[WHERE] = 'running', r[RUN] + 1, r[ATTEMPT] + 1, now, where
   r[LAST_SPAN] = r[TRACE_ID] .. ':' .. span_id
-  r[ABOUT_RUN] = ',"started_at":' .. NOW .. ',"wait":' .. seconds(math.max(0, now - r[READY_AT])) .. where
+  r[ABOUT_RUN] = about_task(r) .. ',"started_at":' .. NOW .. ',"wait":' .. seconds(math.max(0, now - r[READY_AT])) .. where
     .. ',"trace_id":"' .. r[TRACE_ID] .. '","span_id":"' .. span_id
     .. (r[PARENT_SPAN] ~= '' and '","parent_span_id":"' .. r[PARENT_SPAN] or '')
     .. '","trace_flags":' .. r[TRACE_FLAGS] .. r[TRACE_STATE] .. ',"trace_started_at":' .. seconds(r[TRACED_AT])
     .. (links ~= '' and ',"links":[' .. links .. ']' or '')
   save(id, r, tail)
-  tell('started', false, 'worker', {'', about(r, tail), r[ABOUT_RUN]})
+  tell('started', false, 'worker', {'', head_of(r, tail), r[ABOUT_RUN]})
   return 'started'
 end
 

@@ -65,17 +65,17 @@ local function settle(s, value, r, tail, first)
   if value ~= '' and s[9] > 0 then store(s, value, first, s[9]) end
   if s[4] == 'success' and r[PERIODIC] ~= '' then set(PERIODIC_RUNS, r[PERIODIC] .. ':success', whole(now)) end
 
-  local closing, run = about(r, tail), about_run(r)
+  local head, run = head_of(r, tail), r[ABOUT_RUN]
   if s[3] ~= 'retrying' then
     tell(s[3], ERRORS[s[3]] or false, 'worker', {
-      '', closing, run, s[7], s[8], ',"outcome":"', s[4], '"', s[5] == 'end' and about_end(r, s[6]) or '',
+      '', head, run, s[7], s[8], ',"outcome":"', s[4], '"', s[5] == 'end' and about_end(r, s[6]) or '',
     })
   end
   if s[5] == 'end' then
     remove(TASKS, id)
     ended(id, r, tail, s[6], value, 'worker')
   elseif s[5] == 'dead' then
-    tell('dead', false, 'worker', {'', closing, run, s[7], about_end(r, s[6])})
+    tell('dead', false, 'worker', {'', head, run, s[7], about_end(r, s[6])})
     to_dead(id, r, tail, s[15], value, 'worker')
   else
     if r[LOCKS] ~= '' then free_locks(r) end
@@ -84,7 +84,7 @@ local function settle(s, value, r, tail, first)
       to_ready(id, r, tail, now)
       wake(1)
     else
-      retry(id, r, tail, s, closing .. run .. s[7])
+      retry(id, r, tail, s, head .. run .. s[7])
     end
   end
 end
