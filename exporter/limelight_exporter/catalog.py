@@ -10,10 +10,17 @@ from typing import Final
 BUCKETS: Final = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0, 3600.0)
 """Upper bounds in seconds of all histograms; +Inf follows."""
 
+MALFORMED_REASONS: Final = ("undecodable", "oversized", "version", "foreign", "number", "duration", "dropped")
+"""Why an event, or a value in one, could not be used."""
 TASK_LIMIT: Final = 200
 """Task names per queue; later ones are ``_other``."""
 ERROR_TYPE_LIMIT: Final = 50
 """Error types per queue; later ones are ``_other``."""
+
+SERIES_LIMIT: Final = 20_000
+"""Label sets per queue; the tasks and error types of later ones are ``_other``."""
+QUEUE_LIMIT: Final = 500
+"""Queues of one exporter; later ones are left out."""
 
 PHASES: Final = ("waiting", "running", "backing_off", "parked")
 RESULTS: Final = ("ok", "failed")
@@ -89,6 +96,9 @@ ROLLBACKS: Final = "limelight_exporter_stream_rollbacks_total"
 MALFORMED: Final = "limelight_exporter_events_malformed_total"
 LAG_EVENTS: Final = "limelight_exporter_stream_lag_events"
 LAG_SECONDS: Final = "limelight_exporter_stream_lag_seconds"
+SET_ASIDE: Final = "limelight_exporter_snapshots_set_aside_total"
+READERS_FORGOTTEN: Final = "limelight_exporter_readers_forgotten_total"
+QUEUES_LEFT_OUT: Final = "limelight_exporter_queues_left_out"
 SNAPSHOT_TIME: Final = "limelight_exporter_snapshot_timestamp_seconds"
 SNAPSHOT_FAILURES: Final = "limelight_exporter_snapshot_write_failures_total"
 REPLAY_SECONDS: Final = "limelight_exporter_last_replay_duration_seconds"
@@ -215,6 +225,22 @@ _ABOUT_EXPORTER: Final = (
     _own(
         MALFORMED, ("queue", "reason"), "Events, or values in them, that could not be used and were skipped."
     ),
+    _own(
+        SET_ASIDE,
+        _Q,
+        "Snapshots that could not be read and were set aside: counting went on from what the stream still held.",
+    ),
+    _own(
+        READERS_FORGOTTEN,
+        _Q,
+        "Readers of the stream, exporters mostly, that were not seen for a day: the stream waits for them no "
+        "longer. Counted by whoever noticed.",
+    ),
+    _own(
+        QUEUES_LEFT_OUT,
+        (),
+        "Queues that are not served, because their names cannot be used or there are too many.",
+    ),
     _own(LAG_EVENTS, _Q, "Events not yet folded when the scrape arrived."),
     _own(LAG_SECONDS, _Q, "Age of the folded position against the newest event when the scrape arrived."),
     _own(SNAPSHOT_TIME, _Q, "When the state of this queue was last saved, Unix time."),
@@ -240,5 +266,5 @@ CATALOG: Final[Mapping[str, Metric]] = {
     metric.name: metric for metric in (*_FROM_EVENTS, *_FROM_REDIS, *_ABOUT_EXPORTER)
 }
 
-KEPT_PER_QUEUE: Final = frozenset({EVENTS_LOST, ROLLBACKS, MALFORMED, OVERFLOW})
+KEPT_PER_QUEUE: Final = frozenset({EVENTS_LOST, ROLLBACKS, MALFORMED, OVERFLOW, SET_ASIDE})
 """About the exporter, yet part of a queue's state: they survive restarts with it."""

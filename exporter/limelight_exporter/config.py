@@ -33,6 +33,7 @@ class Settings:
         group: Exporters of one group share a snapshot and the trace cursor.
         otlp_endpoint: Base URL of an OTLP receiver, None to go by the ``OTEL_*`` variables alone.
         log_level: One of `LOG_LEVELS`.
+        state_dir: A folder of this exporter alone, where it keeps what it counted outside Redis too; None for nowhere.
     """
 
     redis_url: str = field(default=DEFAULT_REDIS_URL, repr=False)
@@ -42,6 +43,7 @@ class Settings:
     group: str = DEFAULT_GROUP
     otlp_endpoint: str | None = None
     log_level: str = "info"
+    state_dir: Path | None = None
 
     @property
     def redis_address(self) -> str:
@@ -58,6 +60,7 @@ def settings(
     group: str | None = None,
     otlp_endpoint: str | None = None,
     log_level: str | None = None,
+    state_dir: str | None = None,
 ) -> Settings:
     """Check all settings together; what is None or empty takes its default.
 
@@ -75,6 +78,7 @@ def settings(
         group=group or DEFAULT_GROUP,
         otlp_endpoint=_checked_endpoint(otlp_endpoint, faults) if otlp_endpoint else None,
         log_level=(log_level or "info").lower(),
+        state_dir=Path(state_dir) if state_dir else None,
     )
     if not _GROUP.fullmatch(made.group):
         faults.append(f"group {made.group!r}: take 1 to 100 of A-Z a-z 0-9 . _ -")
@@ -95,6 +99,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         group=environment.get("LIMELIGHT_GROUP"),
         otlp_endpoint=environment.get("LIMELIGHT_OTLP_ENDPOINT"),
         log_level=environment.get("LIMELIGHT_LOG_LEVEL"),
+        state_dir=environment.get("LIMELIGHT_STATE_DIR"),
     )
 
 

@@ -12,6 +12,7 @@ from limelight import events as contract
 from limelight.events import Event
 
 from . import catalog
+from .attendance import UNKNOWN_ERROR
 from .labels import OTHER
 from .ops import Add, Declare, Observe, Op
 
@@ -86,7 +87,7 @@ def _closed(event: Event, outcome: str) -> Iterator[Op]:
     task = _task(event)
     yield Add(catalog.ATTEMPTS, (task, outcome if outcome in contract.OUTCOMES else OTHER))
     if event.error:
-        yield Add(catalog.ERRORS, (task, event.error_type or "unknown"))
+        yield Add(catalog.ERRORS, (task, event.error_type or UNKNOWN_ERROR))
     result = _RESULT.get(outcome)
     if result is not None and event.duration is not None:
         yield _observed(catalog.DURATION, (task, result), event.duration)
@@ -109,7 +110,7 @@ def _announced(event: Event) -> Iterator[Op]:
     yield Declare(catalog.PERIODIC_CHECKS)
     for status in sorted(contract.CONSUMER_ERRORS):
         yield Declare(catalog.CONSUMER_ERRORS, (status,))
-    for task in event.tasks:
+    for task in event.tasks[: catalog.TASK_LIMIT]:
         for metric in (
             catalog.ENQUEUED,
             catalog.RETRIES,

@@ -15,12 +15,14 @@ from limelight.inspection import QueueView, ServerView, queue_names, queue_view,
 from limelight.keys import REGISTRY, QueueKeys
 
 from . import __version__, catalog
+from .attendance import AWAY_HOURS
 from .config import Settings
 from .connection import NO_ANSWER, connect
 from .exposition import Exposition, Renderer
 from .gauges import queue_gauges, server_gauges
 from .metrics_pipeline import MetricsPipeline
 from .queue_fold import QueueFold
+from .stream_source import Position
 from .tally import OwnTally
 
 _RENDERING_SHARE: Final = 0.2
@@ -31,10 +33,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Look:
-    """What Redis answered: all of it, some of it, or nothing."""
+    """What Redis answered: all of it, some of it, or nothing; queues that are gone are not shown."""
 
     servers: dict[str, ServerView] = field(default_factory=dict)
     queues: dict[str, QueueView] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
     complete: bool = False
 
 
@@ -101,11 +104,13 @@ class Scrape:
     def _look(self, deadline: float) -> _Look:
         """Look at Redis from another thread, so that one that hangs cannot hold the scrape."""
         look = _Look()
+        looking = self._lookers.submit(self._fill, look)
         try:
-            self._lookers.submit(self._fill, look).result(max(0.0, deadline - time.monotonic()))
+            looking.result(max(0.0, deadline - time.monotonic()))
         except FutureTimeoutError:
+            looking.cancel()  # if it waits for another that hangs; or the next scrapes would wait for it
             _log.warning("Redis at %s took longer than this scrape may", self._settings.redis_address)
-            return _Look(look.servers, dict(look.queues))
+            return _Look(look.servers, dict(look.queues), set(look.gone))
         except LimelightError as error:
             _log.debug("scrape without Redis: %s", error)
         except Exception:
@@ -125,7 +130,7 @@ class Scrape:
             complete = False
         for name in sorted(names):
             try:
-                look.queues[name] = queue_view(self._links, name)
+                self._look_at_queue(name, look)
                 self._look_at_server(QueueKeys(name)["meta"], servers)
             except ConfigurationError:
                 continue
@@ -135,6 +140,14 @@ class Scrape:
                 complete = False
                 _log.warning("queue %s cannot be inspected: %s", name, error)
         look.servers, look.complete = servers, complete
+
+    def _look_at_queue(self, name: str, look: _Look) -> None:
+        fold = self._pipeline.folds.get(name)
+        view = queue_view(self._links, name)
+        if _is_gone(view, fold.position if fold else None):
+            look.gone.add(name)
+        else:
+            look.queues[name] = view
 
     def _look_at_server(self, key: str, servers: dict[str, ServerView]) -> None:
         """Look at each server once: a Cluster has several."""
@@ -167,14 +180,12 @@ class Scrape:
     def _show_events(self, exposition: Exposition, look: _Look, began: float) -> None:
         folds = self._pipeline.folds
         all_current = bool(look.servers)
-        for name in sorted({*folds, *look.queues}):
-            current = _is_current(folds.get(name), look.queues.get(name))
+        for name in sorted({*folds, *look.queues} - look.gone):
+            current = name in folds and _collect(folds[name], look.queues.get(name), exposition)
             all_current &= current
             exposition.add(catalog.QUEUE_CURRENT, (name,), int(current))
-            if name in folds:
-                folds[name].state.collect(exposition, current=current)
-                if (saved_at := folds[name].saved_at) is not None:
-                    exposition.add(catalog.SNAPSHOT_TIME, (name,), saved_at)
+            if name in folds and (saved_at := folds[name].saved_at) is not None:
+                exposition.add(catalog.SNAPSHOT_TIME, (name,), saved_at)
         exposition.add(catalog.SERIES, (), sum(fold.state.series for fold in folds.values()))
         _show_collector(exposition, "events", time.monotonic() - began, success=all_current)
 
@@ -184,13 +195,30 @@ class Scrape:
         self._tally.collect(exposition)
 
 
-def _is_current(fold: QueueFold | None, view: QueueView | None) -> bool:
-    return fold is not None and view is not None and fold.reaches(view.epoch or "-", view.seq)
+def _collect(fold: QueueFold, view: QueueView | None, exposition: Exposition) -> bool:
+    """Add a queue's series; False if those from events were left out."""
+    if view is None:
+        fold.state.collect(exposition, current=False)
+        return False
+    return fold.collect(exposition, view.epoch or "-", view.seq)
+
+
+def _is_gone(view: QueueView, position: Position | None) -> bool:
+    """Whether a queue holds nothing, nobody works on it and nothing was told of it for a week."""
+    if view.records or view.consumers:
+        return False
+    newest = max(_milliseconds(view.last_event_id), _milliseconds(position.id if position else "0-0"))
+    return 0 < newest < (view.now - AWAY_HOURS * 3_600) * 1_000
+
+
+def _milliseconds(stream_id: str) -> int:
+    """Stream ids begin with milliseconds."""
+    return int(stream_id.partition("-")[0])
 
 
 def _seconds_between(folded_id: str, view: QueueView) -> float:
     """Stream ids begin with milliseconds; from the very beginning it is the age of all there is: unknown, 0."""
-    folded, newest = (int(stream_id.partition("-")[0]) for stream_id in (folded_id, view.last_event_id))
+    folded, newest = _milliseconds(folded_id), _milliseconds(view.last_event_id)
     return max(0, newest - folded) / 1_000 if folded else 0.0
 
 

@@ -84,15 +84,14 @@ class QueueTraces:
         if self._position is None or not self._position.begun:
             return
         outcome = self._cursor.save(self._position)
-        if outcome is Saved.BEHIND:
+        self._tally.add(catalog.READERS_FORGOTTEN, (self._queue,), self._cursor.take_forgotten())
+        if outcome in {Saved.BEHIND, Saved.OUTRANKED}:
             self._position = self._cursor.load() or self._position
         self._saved, self._saved_seconds = self._position, time.monotonic()
 
     def _registered(self) -> Position:
         """Begin with what is there, and have trimming wait for us before the first span is sent."""
-        batch = self._source.read(Position(), 1)
-        before = batch.events[0].seq - 1 if batch.events else batch.position.seq
-        position = Position(epoch=batch.position.epoch, seq=before, begun=True)
+        position = self._source.beginning()
         self._cursor.save(position)
         return position
 

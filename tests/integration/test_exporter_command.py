@@ -30,7 +30,16 @@ def only_line(result: subprocess.CompletedProcess[str]) -> str:
 def test_help_names_every_variable() -> None:
     result = run("--help")
     assert result.returncode == 0
-    for name in ("REDIS_URL", "REDIS_PASSWORD_FILE", "HOST", "PORT", "GROUP", "OTLP_ENDPOINT", "LOG_LEVEL"):
+    for name in (
+        "REDIS_URL",
+        "REDIS_PASSWORD_FILE",
+        "HOST",
+        "PORT",
+        "GROUP",
+        "OTLP_ENDPOINT",
+        "STATE_DIR",
+        "LOG_LEVEL",
+    ):
         assert f"LIMELIGHT_{name}" in result.stdout
 
 

@@ -47,6 +47,10 @@ def _option(
     "--otlp-endpoint", "LIMELIGHT_OTLP_ENDPOINT", "URL",
     "Where spans go; HTTP, or gRPC with OTEL_EXPORTER_OTLP_PROTOCOL=grpc.",
 )  # fmt: skip
+@_option(
+    "--state-dir", "LIMELIGHT_STATE_DIR", "FOLDER",
+    "Keep what was counted there too, for a Redis that may forget it; a folder of this exporter alone.",
+)  # fmt: skip
 @_option("--log-level", "LIMELIGHT_LOG_LEVEL", "LEVEL", f"One of {', '.join(config.LOG_LEVELS)}.", "info")
 def exporter(redis_password_file: str | None, **options: str | None) -> None:
     """Serve the queues' metrics to Prometheus and send their spans by OTLP.

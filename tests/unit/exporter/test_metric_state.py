@@ -1,13 +1,21 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from limelight.events import Event
 from limelight_exporter import catalog
+from limelight_exporter.attendance import AWAY_HOURS
 from limelight_exporter.exposition import Exposition, Renderer
+from limelight_exporter.fold import fold
 from limelight_exporter.labels import OTHER
 from limelight_exporter.metric_state import QueueState, SavedState
 from limelight_exporter.ops import Add, Declare, Observe, Op
@@ -69,7 +77,12 @@ def test_a_queue_that_is_not_current_shows_only_what_is_about_the_exporter() -> 
     state = QueueState("mail")
     state.apply([Add(catalog.ENQUEUED, ("send",)), Add(catalog.EVENTS_LOST, (), 3)])
     names = {name.partition("[")[0] for name in served(state, current=False)}
-    assert names == {"limelight_exporter_events_lost_total", "limelight_exporter_stream_rollbacks_total"}
+    assert names == {
+        "limelight_exporter_events_lost_total",
+        "limelight_exporter_stream_rollbacks_total",
+        "limelight_exporter_snapshots_set_aside_total",
+        "limelight_exporter_events_malformed_total",
+    }
 
 
 def test_tasks_beyond_the_limit_share_one_series_and_are_counted() -> None:
@@ -95,6 +108,7 @@ _OPS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(_OPS), st.lists(_OPS))
 def test_a_state_that_was_saved_goes_on_exactly_like_one_that_never_stopped(
     before: list[Op], after: list[Op]
@@ -115,3 +129,108 @@ def test_series_counts_label_sets() -> None:
     born = state.series
     state.apply([Add(catalog.ENQUEUED, ("a",)), Add(catalog.ENQUEUED, ("b",)), Declare(catalog.WAIT, ("a",))])
     assert state.series == born + 3
+
+
+def at(hour: int, *events: Event) -> Callable[[QueueState], None]:
+    """Events of one hour, as a queue's fold hands them over."""
+
+    def hand_over(state: QueueState) -> None:
+        state.begin_hour(hour)
+        state.apply([op for one in events for op in fold(one)])
+        state.hear(events)
+
+    return hand_over
+
+
+def told(status: str, **keys: Any) -> Event:
+    return Event(status=status, queue="mail", seq=1, timestamp=1.0, **keys)
+
+
+def started(*tasks: str) -> Event:
+    return told("consumer-started", tasks=list(tasks))
+
+
+def state_after(*hours: Callable[[QueueState], None]) -> QueueState:
+    state = QueueState("mail")
+    for hand_over in hours:
+        hand_over(state)
+    return state
+
+
+ENQUEUED = "limelight_tasks_enqueued_total[('queue', 'mail'), ('task', '{}')]"
+
+
+def test_a_task_that_nobody_named_for_a_week_is_not_shown_and_comes_back_with_all_it_counted() -> None:
+    once = told("enqueued", task="old")
+    state = state_after(at(0, once), at(AWAY_HOURS, started("new")))
+    assert ENQUEUED.format("old") in served(state), "a week has not passed"
+    at(AWAY_HOURS + 1, told("enqueued", task="new"))(state)
+    assert ENQUEUED.format("old") not in served(state)
+    assert ENQUEUED.format("new") in served(state)
+    at(AWAY_HOURS + 1, once)(state)
+    assert served(state)[ENQUEUED.format("old")] == 2
+
+
+@pytest.mark.parametrize("announced", [[], [started("old", "new")]])
+def test_a_task_is_not_gone_while_no_consumer_started_that_does_not_know_it(announced: list[Event]) -> None:
+    state = state_after(
+        at(0, told("enqueued", task="old")), at(500, *announced, told("enqueued", task="new")),
+        at(600, told("enqueued", task="new")),
+    )  # fmt: skip
+    assert ENQUEUED.format("old") in served(state)
+
+
+def test_error_types_that_nobody_met_for_a_week_are_not_shown() -> None:
+    failed = told("error-task", task="send", outcome="error", error=True, error_type="KeyError")
+    state = state_after(at(0, failed), at(AWAY_HOURS + 1, told("enqueued", task="send")))
+    assert not any("KeyError" in name for name in served(state))
+
+
+def test_who_is_gone_leaves_the_place_when_places_are_wanting() -> None:
+    many = [told("enqueued", task=f"task{n}") for n in range(catalog.TASK_LIMIT)]
+    state = state_after(at(0, *many), at(AWAY_HOURS, started("new")), at(AWAY_HOURS + 1, started("new")))
+    assert ENQUEUED.format(OTHER) in served(state), "it came when all places were taken"
+    at(AWAY_HOURS + 2, started("newer"))(state)
+    assert served(state)[ENQUEUED.format("newer")] == 0
+    assert len(state.save().heard.tasks) <= 2
+    assert not any("task1'" in str(labels) for labels, _ in state.save().counters[catalog.ENQUEUED])
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 400), st.sampled_from("abcdef"), st.booleans()), max_size=60), st.data()
+)
+@settings(deadline=None)
+def test_who_is_gone_does_not_depend_on_how_the_stream_was_cut_into_batches(
+    told_at: list[tuple[int, str, bool]], data: st.DataObject
+) -> None:
+    stream = [
+        (hour, started(name) if is_start else told("enqueued", task=name))
+        for hour, name, is_start in sorted(told_at, key=lambda one: one[0])
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalog, "TASK_LIMIT", 3)
+        whole, cut = QueueState("mail"), QueueState("mail")
+        for hour, group in groupby(stream, key=itemgetter(0)):
+            at(hour, *(one for _, one in group))(whole)
+        for hour, one in stream:
+            at(hour, one)(cut)
+            if data.draw(st.booleans()):
+                cut = QueueState("mail", cut.save())
+    assert {**msgspec.to_builtins(cut.save())} == {**msgspec.to_builtins(whole.save())}
+
+
+def test_beyond_the_limit_of_series_all_labels_without_bound_are_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    state = QueueState("mail")
+    monkeypatch.setattr(catalog, "SERIES_LIMIT", state.series + 2)
+    state.apply([Add(catalog.ENQUEUED, (name,)) for name in "abcab"])
+    assert value(state, catalog.ENQUEUED, "a") == value(state, catalog.ENQUEUED, "b") == 2
+    assert value(state, catalog.ENQUEUED, OTHER) == 1
+    assert value(state, catalog.OVERFLOW, catalog.ENQUEUED) == 1
+
+
+def test_what_is_known_from_the_start_is_served_at_zero() -> None:
+    found = served(QueueState("mail"))
+    assert found["limelight_events_total[('event', 'finished'), ('queue', 'mail')]"] == 0
+    assert found["limelight_exporter_events_malformed_total[('queue', 'mail'), ('reason', 'oversized')]"] == 0
