@@ -17,6 +17,7 @@ ERROR_TYPE_LIMIT: Final = 50
 
 PHASES: Final = ("waiting", "running", "backing_off", "parked")
 RESULTS: Final = ("ok", "failed")
+VERDICTS: Final = ("good", "bad")
 
 
 class Section(Enum):
@@ -64,6 +65,9 @@ DURATION: Final = "limelight_task_duration_seconds"
 WAIT: Final = "limelight_task_wait_seconds"
 LATENCY: Final = "limelight_task_latency_seconds"
 TIME: Final = "limelight_task_time_seconds_total"
+SLO_EVALUATIONS: Final = "limelight_task_slo_evaluations_total"
+SLO_TARGET: Final = "limelight_task_slo_target_ratio"
+SLO_THRESHOLD: Final = "limelight_task_slo_threshold_seconds"
 
 QUEUE_TASKS: Final = "limelight_queue_tasks"
 OLDEST_READY: Final = "limelight_queue_oldest_ready_timestamp_seconds"
@@ -154,6 +158,28 @@ _FROM_EVENTS: Final = (
         ("queue", "task", "phase"),
         "Where the latency of completed tasks went: waiting, running, backing_off (between retries) or "
         "parked (locked, rate limited). The phases add up to the sum of limelight_task_latency_seconds.",
+        "seconds",
+    ),
+    _counter(
+        SLO_EVALUATIONS,
+        ("queue", "task", "objective", "result"),
+        "What tasks with declared objectives did, good or bad by the objective: wait, duration, latency or "
+        "success. Counted exactly, not from buckets.",
+    ),
+    Metric(
+        SLO_TARGET,
+        "gauge",
+        Section.EVENTS,
+        ("queue", "task", "objective"),
+        "Share of evaluations that must be good, as the consumer that started last declared it.",
+        "ratio",
+    ),
+    Metric(
+        SLO_THRESHOLD,
+        "gauge",
+        Section.EVENTS,
+        ("queue", "task", "objective"),
+        "The most seconds that are good, as declared; success has none.",
         "seconds",
     ),
 )

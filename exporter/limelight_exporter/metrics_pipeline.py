@@ -32,13 +32,15 @@ class MetricsPipeline:
     Args:
         settings: Where Redis is, and the group.
         tally: Counts reconnects and failed saves.
+        exemplars: Whether metrics point at spans.
     """
 
-    def __init__(self, settings: Settings, tally: Tally) -> None:
+    def __init__(self, settings: Settings, tally: Tally, *, exemplars: bool = False) -> None:
         self._links = connect(settings)
         self._address = settings.redis_address
         self._group = settings.group
         self._tally = tally
+        self._exemplars = exemplars
         self._folds: dict[str, QueueFold] = {}
         self._refused: set[str] = set()
         self._broken: dict[str, float] = {}
@@ -137,7 +139,8 @@ class MetricsPipeline:
 
     def _adopt(self, queue: str) -> None:
         try:
-            self._folds = {**self._folds, queue: QueueFold(self._links, queue, self._group)}
+            fold = QueueFold(self._links, queue, self._group, exemplars=self._exemplars)
+            self._folds = {**self._folds, queue: fold}
         except ConfigurationError as error:
             self._refused.add(queue)
             _log.warning("left out of the registry: %s", error)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from itertools import chain
 from typing import Final
 
 from limelight.storage.links import Links
 
 from . import catalog
-from .fold import fold
+from .fold import MetricEvent, decode
 from .metric_state import QueueState
 from .ops import Add, Op
 from .snapshot import Saved, Snapshot, SnapshotStore
 from .stream_source import Batch, Position, StreamSource
 
 SAVE_SECONDS: Final = 5.0
+BATCH: Final = 500
+"""Events that are read at once: more of them do not fit into the processor's cache, and take longer each."""
 REFRESH_SECONDS: Final = 30.0
 """A cursor that stands still is saved this often, so that it is not taken for abandoned."""
 
@@ -28,19 +29,27 @@ class QueueFold:
         links: The way to Redis.
         queue: Name of the queue.
         group: Exporter group whose snapshot is shared.
+        exemplars: Whether histograms and failures point at spans: if they are exported.
         clock: Monotonic seconds.
     """
 
     def __init__(
-        self, links: Links, queue: str, group: str, clock: Callable[[], float] = time.monotonic
+        self,
+        links: Links,
+        queue: str,
+        group: str,
+        *,
+        exemplars: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.queue = queue
-        self.state = QueueState(queue)
+        self._exemplars = exemplars
+        self.state = QueueState(queue, exemplars=exemplars)
         self.position = Position()
         self.loaded = False
         self.caught_up = False
         self.saved_at: float | None = None
-        self._source = StreamSource(links, queue)
+        self._source = StreamSource(links, queue, decode)
         self._store = SnapshotStore(links, queue, group)
         self._clock = clock
         self._saved_seconds = clock()
@@ -60,10 +69,10 @@ class QueueFold:
 
     def step(self) -> bool:
         """Read and fold one batch; True if there is more to read. Raises RedisError, having folded nothing."""
-        batch = self._source.read(self.position)
+        batch = self._source.read(self.position, BATCH)
         if batch.lost and self._skip_the_gap():
             return True
-        self.state.apply(list(_ops(batch)))
+        self.state.fold(batch.events, _ops(batch))
         self.position = batch.position
         if not batch.more or self.position.seq >= self._first_target:
             self.caught_up = True
@@ -113,15 +122,14 @@ class QueueFold:
         return ahead
 
     def _take_over(self, snapshot: Snapshot) -> None:
-        self.state = QueueState(self.queue, snapshot.state)
+        self.state = QueueState(self.queue, snapshot.state, exemplars=self._exemplars)
         self.position = snapshot.position
 
 
-def _ops(batch: Batch) -> Iterator[Op]:
+def _ops(batch: Batch[MetricEvent]) -> Iterator[Op]:
     if batch.lost:
         yield Add(catalog.EVENTS_LOST, (), batch.lost)
     if batch.rollbacks:
         yield Add(catalog.ROLLBACKS, (), batch.rollbacks)
     for reason, count in sorted(batch.malformed.items()):
         yield Add(catalog.MALFORMED, (reason,), count)
-    yield from chain.from_iterable(map(fold, batch.events))

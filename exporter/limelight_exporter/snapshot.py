@@ -22,7 +22,7 @@ from limelight.storage.scripts import load
 from .metric_state import SavedState
 from .stream_source import Position
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 _SAVE: Final = load("save", "limelight_exporter.lua")
 _HEADER: Final = re.compile(rb"limelight-snapshot (\d+) ([0-9a-f]{8})\n")

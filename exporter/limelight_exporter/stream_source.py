@@ -8,13 +8,13 @@ number comes twice, or the epoch is another, then Redis went back (restart witho
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
-from limelight.events import VERSION, Event, decode
+from limelight.events import VERSION
 from limelight.keys import QueueKeys
 from limelight.storage.links import Links
 
@@ -25,6 +25,20 @@ _START: Final = "0-0"
 
 _Entry: TypeAlias = tuple[bytes, list[bytes]]
 """A stream id; field and value by turns."""
+
+
+class Numbered(Protocol):
+    """What a source has to know of an event, whatever else its reader wants of it."""
+
+    @property
+    def v(self) -> int: ...  # noqa: D102
+    @property
+    def queue(self) -> str: ...  # noqa: D102
+    @property
+    def seq(self) -> int: ...  # noqa: D102
+
+
+EventT = TypeVar("EventT", bound=Numbered)
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -55,7 +69,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(slots=True)
-class Batch:
+class Batch(Generic[EventT]):
     """What one read brought.
 
     Attributes:
@@ -68,24 +82,26 @@ class Batch:
     """
 
     position: Position
-    events: list[Event] = field(default_factory=list)
+    events: list[EventT] = field(default_factory=list)
     lost: int = 0
     rollbacks: int = 0
     malformed: Counter[str] = field(default_factory=Counter)
     more: bool = False
 
 
-class StreamSource:
+class StreamSource(Generic[EventT]):
     """Reads the stream of one queue.
 
     Args:
         links: The way to Redis.
         queue: Name of the queue.
+        decode: Makes an event of JSON, or raises msgspec's ``DecodeError``.
     """
 
-    def __init__(self, links: Links, queue: str) -> None:
+    def __init__(self, links: Links, queue: str, decode: Callable[[bytes], EventT]) -> None:
         self._links = links
         self._queue = queue
+        self._decode = decode
         keys = QueueKeys(queue)
         self._events, self._meta = keys["events"], keys["meta"]
 
@@ -94,7 +110,7 @@ class StreamSource:
         seq = self._links.to(self._meta).read("HGET", self._meta, "seq")
         return int(seq or 0)
 
-    def read(self, position: Position, count: int = BATCH) -> Batch:
+    def read(self, position: Position, count: int = BATCH) -> Batch[EventT]:
         """Read up to `count` events behind a position.
 
         Raises:
@@ -104,16 +120,12 @@ class StreamSource:
         if position.begun and position.epoch not in {"-", epoch}:
             return self._other_epoch(position, epoch, entries)
         position = msgspec.structs.replace(position, epoch=epoch)
-        batch = Batch(position, more=len(entries) > count)
+        batch: Batch[EventT] = Batch(position, more=len(entries) > count)
         if position.begun and position.id != _START:
             if entries and entries[0][0].decode() == position.id:
-                own = _event(entries.pop(0), self._queue)
-                if (
-                    isinstance(own, Event)
-                    and position.seq
-                    and not position.skipped
-                    and own.seq != position.seq
-                ):
+                own = self._event(entries.pop(0))
+                known = position.seq and not position.skipped
+                if known and not isinstance(own, str) and own.seq != position.seq:
                     return self._went_back(position)
             elif self._is_history_rewritten(position, last_seq, entries):
                 return self._went_back(position)
@@ -129,10 +141,10 @@ class StreamSource:
         )
         return int(seq or 0), (epoch or b"-").decode(), list(entries or ())
 
-    def _other_epoch(self, position: Position, epoch: str, entries: Sequence[_Entry]) -> Batch:
+    def _other_epoch(self, position: Position, epoch: str, entries: Sequence[_Entry]) -> Batch[EventT]:
         """A new life of the numbers. Where the old entries outlived it, read on behind them."""
-        own = _event(entries[0], self._queue) if entries and entries[0][0].decode() == position.id else None
-        survived = isinstance(own, Event) and own.seq == position.seq
+        own = self._readable(entries[0]) if entries and entries[0][0].decode() == position.id else None
+        survived = own is not None and own.seq == position.seq
         start = position.id if survived else _START
         return Batch(Position(epoch=epoch, id=start, begun=True), rollbacks=1, more=True)
 
@@ -146,11 +158,11 @@ class StreamSource:
         older = ("XREVRANGE", self._events, f"({position.id}", "-", "COUNT", 1)
         return bool(self._links.to(self._events).read(*older))
 
-    def _readable(self, entry: _Entry) -> Event | None:
-        event = _event(entry, self._queue)
-        return event if isinstance(event, Event) else None
+    def _readable(self, entry: _Entry) -> EventT | None:
+        event = self._event(entry)
+        return None if isinstance(event, str) else event
 
-    def _went_back(self, position: Position) -> Batch:
+    def _went_back(self, position: Position) -> Batch[EventT]:
         """Read on behind the newest entry that we share with what Redis remembers; else from its beginning."""
         reads = (("XRANGE", self._events, mark.id, mark.id) for mark in position.marks)
         entries = self._links.to(self._events).read_all(*reads) if position.marks else ()
@@ -162,12 +174,23 @@ class StreamSource:
                 shared = Position(epoch=position.epoch, id=mark.id, seq=mark.seq, begun=True, marks=marks)
         return Batch(shared, rollbacks=1, more=True)
 
-    def _walk(self, batch: Batch, entries: Sequence[_Entry], last_seq: int) -> None:
+    def _walk(self, batch: Batch[EventT], entries: Sequence[_Entry], last_seq: int) -> None:
         """Take the entries in, and notice every number that is missing or comes again."""
         start = batch.position
+        if entries and (events := self._flawless(entries, start)):
+            seq, last_id = events[-1].seq, entries[-1][0].decode()
+            batch.events = events
+            batch.position = Position(
+                epoch=start.epoch,
+                id=last_id,
+                seq=seq,
+                begun=True,
+                marks=_marked(start.marks, Mark(last_id, seq)),
+            )
+            return
         begun, seq, skipped, last_id = start.begun, start.seq, start.skipped, start.id
         for entry in entries:
-            event, last_id = _event(entry, self._queue), entry[0].decode()
+            event, last_id = self._event(entry), entry[0].decode()
             if isinstance(event, str):
                 batch.malformed[event] += 1
                 skipped += 1
@@ -186,22 +209,40 @@ class StreamSource:
             marks=_marked(start.marks, Mark(last_id, seq)) if batch.events else start.marks,
         )  # fmt: skip
 
+    def _flawless(self, entries: Sequence[_Entry], start: Position) -> list[EventT]:
+        """The events, if they follow on each other and nothing at all is wrong with any; else none.
 
-def _event(entry: _Entry, queue: str) -> Event | str:
-    """The event of a stream entry, or the reason why there is none."""
-    fields = entry[1]
-    raw = dict(zip(fields[::2], fields[1::2], strict=True)).get(b"e", b"")
-    if len(raw) > OVERSIZED_BYTES:
-        return "oversized"
-    try:
-        event = decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return "undecodable"
-    if event.v > VERSION:
-        return "version"
-    if event.queue != queue or event.seq < 1:
-        return "foreign"
-    return event
+        That is how it is nearly always, and found out in half the time that it takes to look at each by itself.
+        """
+        raws = [fields[1] for _, fields in entries if fields[0] == b"e"]
+        if start.skipped or len(raws) < len(entries) or max(map(len, raws)) > OVERSIZED_BYTES:
+            return []
+        try:
+            events = list(map(self._decode, raws))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return []
+        seq = (start.seq if start.begun else events[0].seq - 1) + 1
+        if [event.seq for event in events] != list(range(seq, seq + len(events))) or seq < 1:
+            return []
+        if any(event.queue != self._queue or event.v > VERSION for event in events):
+            return []
+        return events
+
+    def _event(self, entry: _Entry) -> EventT | str:
+        """The event of a stream entry, or the reason why there is none."""
+        fields = entry[1]
+        raw = dict(zip(fields[::2], fields[1::2], strict=True)).get(b"e", b"")
+        if len(raw) > OVERSIZED_BYTES:
+            return "oversized"
+        try:
+            event = self._decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return "undecodable"
+        if event.v > VERSION:
+            return "version"
+        if event.queue != self._queue or event.seq < 1:
+            return "foreign"
+        return event
 
 
 def _marked(marks: Sequence[Mark], newest: Mark) -> tuple[Mark, ...]:
