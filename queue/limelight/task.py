@@ -12,9 +12,12 @@ from .catch_up import CatchUp
 from .errors import ConfigurationError, UnknownTask
 from .retry import LONGEST_DELAY_SECONDS, Backoff
 from .schedule import Schedule
+from .slo import Objective, Slo, objectives
 
 PRIORITY_LIMIT: Final = 4_095
 RETRIES_LIMIT: Final = 1_000_000_000
+DEFAULT_GRACE_SECONDS: Final = 300.0
+"""How late a run of a periodic task may succeed by default."""
 _NAME_LIMIT: Final = 200
 
 
@@ -169,6 +172,17 @@ class Declared(Protocol):
 Callee = Task | Declared
 
 
+def held_to(name: str, slo: Slo | None, of_queue: Mapping[str, Objective]) -> Mapping[str, Objective]:
+    """What a task is held to: its own objectives, and those of its queue that it does not declare anew.
+
+    Raises ConfigurationError, naming the task and each fault.
+    """
+    try:
+        return {**of_queue, **objectives(slo)}
+    except ConfigurationError as error:
+        raise ConfigurationError(f"task {name!r}: {error}") from None
+
+
 def extended(args: Sequence[Any], kwargs: Mapping[str, Any], value: Any) -> tuple[list[Any], dict[str, Any]]:
     """Arguments with what an earlier task returned, as in Huey.
 
@@ -218,12 +232,16 @@ class Registered:
         func: What runs.
         schedule: When it runs by itself; None unless it is periodic.
         catch_up: What becomes of due times that passed while nobody ran.
+        objectives: What it is held to.
+        grace_seconds: How late a periodic run may succeed before it counts as missed.
     """
 
     options: TaskOptions
     func: Callable[..., Any]
     schedule: Schedule | None = None
     catch_up: CatchUp = CatchUp.LATEST
+    objectives: Mapping[str, Objective] = field(default_factory=dict)
+    grace_seconds: float = DEFAULT_GRACE_SECONDS
 
 
 class Registry:

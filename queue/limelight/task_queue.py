@@ -26,10 +26,21 @@ from .rate_limit import RateLimit
 from .results import ChordResult, Result, ResultGroup, mark
 from .retry import LONGEST_DELAY_SECONDS
 from .schedule import Schedule, is_due, validated
+from .slo import Slo, objectives
 from .storage.address import Address
 from .storage.base import GroupParcel, Membership, Parcel
 from .storage.redis import RedisStorage
-from .task import Registered, Registry, Task, TaskOptions, as_seconds, as_timestamp, checked_id
+from .task import (
+    DEFAULT_GRACE_SECONDS,
+    Registered,
+    Registry,
+    Task,
+    TaskOptions,
+    as_seconds,
+    as_timestamp,
+    checked_id,
+    held_to,
+)
 from .tracecontext import new_span_id, parent_of_enqueue
 
 P = ParamSpec("P")
@@ -231,6 +242,7 @@ class RedisQueue(Administered):
         service_name: ``service.name`` in traces, unless ``OTEL_SERVICE_NAME`` is set; else the queue's name.
         max_redeliveries: How many lost workers a task may survive before it is a dead letter.
         max_dead: How many dead letters are kept; beyond it consumers purge the oldest. None keeps all.
+        slo: What all its tasks are held to, unless they say otherwise; see `task`.
         patience: Seconds that an enqueue may wait for a Redis that cannot be reached, or that refuses for a while
             (a failover, a full disk); 0 fails at once.
         immediate: Whether tasks run where they are enqueued, at once; see the property.
@@ -239,6 +251,7 @@ class RedisQueue(Administered):
 
     Attributes:
         name: The queue's name.
+        slo: What its tasks are held to, as `task` declares them.
         storage: Iterable of live events; see `RedisStorage`. Another one while the queue is immediate.
         immediate_use_memory: As given; looked at whenever `immediate` is set.
         registry: The tasks declared in this process.
@@ -257,6 +270,7 @@ class RedisQueue(Administered):
         service_name: str | None = None,
         max_redeliveries: int = 3,
         max_dead: int | None = 10_000,
+        slo: Slo | None = None,
         patience: float = 0.0,
         immediate: bool = False,
         immediate_use_memory: bool = True,
@@ -269,6 +283,7 @@ class RedisQueue(Administered):
         self.serializer = serializer or wire.MessagePack()
         self.max_redeliveries = max_redeliveries
         self.max_dead = checked_max_dead(max_dead)
+        self.slo = objectives(slo)
         self.registry = Registry(name)
         self._service = service_of(os.environ, service_name or name)
         self._speaker: Speaker | None = None
@@ -334,6 +349,7 @@ class RedisQueue(Administered):
         *,
         retry_max_delay: float = LONGEST_DELAY_SECONDS,
         retry_jitter: float = 0,
+        slo: Slo | None = None,
     ) -> Callable[[Callable[P, R]], TaskWrapper[P, R]]: ...
 
     def task(
@@ -348,8 +364,13 @@ class RedisQueue(Administered):
         *,
         retry_max_delay: float = LONGEST_DELAY_SECONDS,
         retry_jitter: float = 0,
+        slo: Slo | None = None,
     ) -> Callable[[Callable[P, R]], TaskWrapper[P, R]] | TaskWrapper[P, R]:
-        """Declare a function as a task of this queue; see `TaskOptions`. Its name is by default the function's."""
+        """Declare a function as a task of this queue; see `TaskOptions`. Its name is by default the function's.
+
+        `slo` is what it is held to, in place of what the queue says: ``{"wait": (5, 0.99), "duration": (1, 0.95),
+        "latency": (60, 0.99), "success": 0.999}``, each a threshold in seconds and the share that must keep it.
+        """
         if callable(retries):  # @queue.task, without parentheses
             return self.task()(retries)
         tries = retries
@@ -367,7 +388,7 @@ class RedisQueue(Administered):
                 retry_max_delay=retry_max_delay,
                 retry_jitter=retry_jitter,
             )
-            self.registry.add(Registered(options, function))
+            self.registry.add(Registered(options, function, objectives=held_to(options.name, slo, self.slo)))
             return TaskWrapper(self, function, options)
 
         return declare
@@ -382,6 +403,7 @@ class RedisQueue(Administered):
         name: str | None = None,
         *,
         catch_up: str = CatchUp.LATEST,
+        grace: float | dt.timedelta = DEFAULT_GRACE_SECONDS,
         **options: Any,
     ) -> Callable[[Callable[[], R]], TaskWrapper[[], R]]:
         """Declare a function that runs by itself whenever `validate_datetime` is due.
@@ -399,13 +421,16 @@ class RedisQueue(Administered):
             catch_up: What becomes of due times that passed while no consumer ran: "latest" runs once for the
                 latest of them, "all" once for each (the newest 1,000, oldest first), "none" not at all, unless
                 it is at most 60 seconds late.
+            grace: Seconds (or a timedelta) after a due time by which a run of it must have succeeded; metrics
+                tell, alerts go by it.
             options: Whatever else `task` takes.
         """
-        schedule, missed = validated(validate_datetime), policy(catch_up)
+        schedule, missed, grace_seconds = validated(validate_datetime), policy(catch_up), as_seconds(grace)
 
         def declare(func: Callable[[], R]) -> TaskWrapper[[], R]:
             wrapper = self.task(retries, retry_delay, retry_backoff, priority, name, **options)(func)
-            self.registry.add(Registered(wrapper.options, wrapper.func, schedule, missed))
+            plain = self.registry[wrapper.options.name]
+            self.registry.add(replace(plain, schedule=schedule, catch_up=missed, grace_seconds=grace_seconds))
             return wrapper
 
         return declare

@@ -105,7 +105,9 @@ class Station:
 
     def start(self) -> None:
         """Tell that the consumer started, and begin."""
-        keys = {"consumer": self._consumer, "workers": self._workers, "tasks": list(self.queue.registry)}
+        tasks = list(self.queue.registry)
+        slo = {task: held for task in tasks if (held := self.queue.registry[task].objectives)}
+        keys = {"consumer": self._consumer, "workers": self._workers, "tasks": tasks, "slo": slo or None}
         self._tell(events.EVENT_CONSUMER_STARTED, keys)
         self._reporter.flush()
         self._threads.start("heartbeat", self._heartbeat.run)
