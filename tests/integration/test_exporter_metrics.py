@@ -332,7 +332,7 @@ def test_one_broken_queue_does_not_blank_another(redis_url: str) -> None:
         wait_until(lambda: Scraped(running.url).value("limelight_exporter_queue_current", queue="mail") == 1)
         scraped = Scraped(running.url)
         assert scraped.value("limelight_tasks_completed_total", **FINISHED) == 2
-        assert scraped.value("limelight_exporter_scrape_collector_success", collector="redis") == 0
+        assert scraped.value("limelight_exporter_scrape_collector_success", collector="queues") == 0
 
 
 def test_the_stream_is_trimmed_only_behind_what_every_reader_saved_a_minute_ago(redis_url: str) -> None:

@@ -128,6 +128,29 @@ class Link:
             answers = self._again(send(), send)
         return _none_refused(answers if isinstance(answers, list) else [answers])
 
+    def transactions(self, *batches: Sequence[Words]) -> list[list[Any] | RedisError]:
+        """Run several transactions in one trip, each as `transaction` does; of one that fails, its error.
+
+        Raises:
+            RedisUnavailable: Nothing was sent.
+            OutcomeUnknown: No answer, also to a second try.
+        """
+        try:
+            replies = self._all_transacted(batches)
+        except OutcomeUnknown:
+            replies = self._all_transacted(batches)
+        answered: list[list[Any] | RedisError] = []
+        for batch, reply in zip(batches, replies, strict=True):
+            again = self._again(reply, functools.partial(self._transacted, batch))
+            answered.append(again if isinstance(again, list | RedisError) else [again])
+        return answered
+
+    def _all_transacted(self, batches: Sequence[Sequence[Words]]) -> list[Any]:
+        """Of each transaction all answers, or the first error."""
+        words = [word for batch in batches for word in (("MULTI",), *batch, ("EXEC",))]
+        replies = iter(self._exchange(self._ready([]), words))
+        return [_of_transaction([next(replies) for _ in range(len(batch) + 2)]) for batch in batches]
+
     def command(self, *words: str | bytes | int | float) -> Any:
         """Run one plain command. Raises as `call`."""
         send = functools.partial(self._plain, words)
@@ -195,9 +218,7 @@ class Link:
 
     def _transacted(self, commands: Sequence[Words]) -> Any:
         """All answers, or the first error."""
-        *queued, answers = self._exchange(self._ready([]), [("MULTI",), *commands, ("EXEC",)])
-        told = (*queued, *(answers if isinstance(answers, list) else [answers]))
-        return next((reply for reply in told if isinstance(reply, Exception)), answers)
+        return _of_transaction(self._exchange(self._ready([]), [("MULTI",), *commands, ("EXEC",)]))
 
     def _again(self, reply: Any, send: Callable[[], Any], aside: Words | None = None) -> Any:
         """Send once more what was not executed, because its script was unknown or another node has its keys.
@@ -312,6 +333,13 @@ def _evalsha(call: Call) -> Words:
 
 def _eval(call: Call) -> Words:
     return ("EVAL", call.script.source, len(call.keys), *call.keys, *call.args)
+
+
+def _of_transaction(replies: Sequence[Any]) -> Any:
+    """All answers of a transaction, or the first error in it."""
+    *queued, answers = replies
+    told = (*queued, *(answers if isinstance(answers, list) else [answers]))
+    return next((reply for reply in told if isinstance(reply, Exception)), answers)
 
 
 def _none_refused(answers: list[Any]) -> list[Any]:
