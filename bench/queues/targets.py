@@ -258,10 +258,10 @@ TARGETS: Final = (
         of_exporter("10,000 series", "scrape in OpenMetrics, CPU ms"),
     ),
     Target(
-        "exporter, 10,000 series: the fold waits for a scrape, ms",
+        "exporter, 10,000 series: pause of the fold while scraped, p99 ms",
         "under",
         20,
-        of_exporter("10,000 series", "part of it in which the fold waits, CPU ms"),
+        of_exporter("10,000 series", "pause of the fold while scraped, p99 ms"),
     ),
     Target(
         "exporter, 10,000 series: snapshots, % of a core",

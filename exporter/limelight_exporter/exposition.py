@@ -21,6 +21,7 @@ from .cells import Exemplar
 
 _OPENMETRICS: Final = "application/openmetrics-text"
 _BOUNDS: Final = tuple(floatToGoString(bound) for bound in (*BUCKETS, math.inf))
+_LINES_AT_ONCE: Final = 500
 _NO_EXEMPLARS: Final[Mapping[int, Exemplar]] = {}
 
 
@@ -114,7 +115,14 @@ class Renderer:
         """
         encode, content_type = choose_encoder(accept)
         lines = exposition.lines(openmetrics=content_type.startswith(_OPENMETRICS), now=self._clock())
-        return "".join(lines).encode() + encode(self._process), content_type
+        return b"".join((*_chunks(lines), encode(self._process))), content_type
+
+
+def _chunks(lines: Iterator[str]) -> Iterator[bytes]:
+    """The text in pieces of a millisecond; between them whoever folds may go on at once."""
+    while chunk := "".join(itertools.islice(lines, _LINES_AT_ONCE)):
+        yield chunk.encode()
+        time.sleep(0)
 
 
 def _head(metric: Metric, *, openmetrics: bool) -> str:
