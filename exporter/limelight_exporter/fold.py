@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from limelight import events as contract
-from limelight.slo import Objective
+from limelight.slo import Objective, is_sound
 
 from . import catalog
 from .labels import OTHER
@@ -159,6 +159,11 @@ def remarks(event: MetricEvent) -> Iterator[Op]:
         yield Add(catalog.MALFORMED, ("dropped",))
 
 
+def declared(event: MetricEvent, task: str) -> Objectives:
+    """What a consumer that starts holds a task to; what cannot be an objective is passed over."""
+    return {name: one for name, one in event.slo.get(task, {}).items() if is_sound(name, one)}
+
+
 def _announced(event: MetricEvent) -> Iterator[Op]:
     """A consumer names its tasks: all their series exist from now on, at zero."""
     yield Declare(catalog.PERIODIC_CHECKS)
@@ -181,6 +186,6 @@ def _announced(event: MetricEvent) -> Iterator[Op]:
             yield Declare(catalog.TIME, (task, phase))
         for result in catalog.RESULTS:
             yield Declare(catalog.DURATION, (task, result))
-        for objective in event.slo.get(task, ()):
+        for objective in declared(event, task):
             for verdict in catalog.VERDICTS:
                 yield Declare(catalog.SLO_EVALUATIONS, (task, objective, verdict))

@@ -16,7 +16,7 @@ from . import catalog
 from .catalog import BUCKETS, CATALOG, KEPT_PER_QUEUE, Section
 from .cells import MICROS, Counter, Histogram
 from .exposition import Exposition
-from .fold import Kind, MetricEvent, Objectives, fold, remarks
+from .fold import Kind, MetricEvent, Objectives, declared, fold, remarks
 from .labels import LENGTH_LIMIT, Bounded
 from .ops import Add, Declare, Judge, Observe, Op, Spend
 from .recipe import Reading, Recipe
@@ -140,11 +140,11 @@ class QueueState:
             exposition.add(name, (self._queue, *labels), shown, exemplar)
         for name, labels, counts, total, exemplars in histograms:
             exposition.add_histogram(name, (self._queue, *labels), counts, total / MICROS, exemplars)
-        for task, declared in objectives.items():
-            self._collect_objectives(exposition, task, declared)
+        for task, held_to in objectives.items():
+            self._collect_objectives(exposition, task, held_to)
 
-    def _collect_objectives(self, exposition: Exposition, task: str, declared: Objectives) -> None:
-        for name, objective in declared.items():
+    def _collect_objectives(self, exposition: Exposition, task: str, held_to: Objectives) -> None:
+        for name, objective in held_to.items():
             labels = (self._queue, task, name)
             exposition.add(catalog.SLO_TARGET, labels, objective.target)
             if objective.threshold_seconds is not None:
@@ -205,9 +205,9 @@ class QueueState:
         """The consumer that started last says what its tasks are held to."""
         for task in event.tasks:
             (kept,) = self._bounded(catalog.ENQUEUED, (task,))
-            declared = event.slo.get(task)
-            if declared and kept == task:
-                self._objectives[task] = declared
+            objectives = declared(event, task)
+            if objectives and kept == task:
+                self._objectives[task] = dict(objectives)
             else:
                 self._objectives.pop(task, None)
         self._recipes.clear()

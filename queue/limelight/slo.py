@@ -50,6 +50,15 @@ def objectives(slo: Slo | None) -> dict[str, Objective]:
     return {name: found for name, found in read.items() if isinstance(found, Objective)}
 
 
+def is_sound(name: str, objective: Objective) -> bool:
+    """Whether an objective that somebody else wrote down is one that `objectives` would have made."""
+    threshold = objective.threshold_seconds
+    if name == SUCCESS:
+        return threshold is None and _is_share(objective.target)
+    timed = threshold is not None and 0 < threshold <= _LONGEST_SECONDS
+    return name in TIMED and timed and _is_share(objective.target)
+
+
 def _objective(name: object, declared: object) -> Objective | str:
     """The objective, or what is wrong with it."""
     if name != SUCCESS and name not in TIMED:

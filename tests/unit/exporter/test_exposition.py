@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
@@ -46,6 +46,7 @@ def test_prometheus_own_library_reads_every_family_as_it_is_meant(metric: Metric
 
 
 @pytest.mark.parametrize("accept", FORMATS)
+@settings(deadline=None)
 @given(
     labels=st.tuples(*[st.text(st.characters(blacklist_categories=["Cs", "Cc"]) | st.just("\n"))] * 2),
     value=st.floats() | st.integers(0, 2**53),

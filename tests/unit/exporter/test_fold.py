@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from stream_writer import event, finished
 
@@ -202,6 +202,20 @@ def test_what_is_declared_exists_at_zero() -> None:
     assert verdicts(found) == {("success", "good"): 0, ("success", "bad"): 0}
 
 
+@pytest.mark.parametrize(
+    "slo",
+    [
+        {"wait": {"target": 0.9, "threshold_seconds": 1e308}}, {"wait": {"target": 0.9, "threshold_seconds": -1}},
+        {"wait": {"target": 0.9}}, {"wait": {"target": 9.0, "threshold_seconds": 1}}, {"made up": {"target": 0.9}},
+        {"success": {"target": 0.9, "threshold_seconds": 1}},
+    ],
+)  # fmt: skip
+def test_a_forged_objective_is_passed_over(slo: dict[str, Any]) -> None:
+    found = state_after(started_with(**slo), event("started", task="send", wait=3))
+    assert not found.objectives
+    assert not verdicts(found)
+
+
 def test_the_consumer_that_started_last_says_what_holds() -> None:
     waited = event("started", task="send", wait=3)
     strict, lax = ({"target": 0.9, "threshold_seconds": seconds} for seconds in (1, 10))
@@ -219,6 +233,7 @@ def test_a_task_without_objectives_is_judged_by_nobody() -> None:
     assert set(verdicts(found).values()) == {0}
 
 
+@settings(deadline=None)
 @given(
     status=st.sampled_from(sorted(STATUSES)),
     outcome=st.none() | st.text(max_size=20),
@@ -253,6 +268,7 @@ _TOLD = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(_TOLD))
 def test_however_events_are_batched_they_come_to_the_same(told: list[dict[str, Any]]) -> None:
     """Two exporters never read the same batches, and must agree to the last digit."""
@@ -262,6 +278,7 @@ def test_however_events_are_batched_they_come_to_the_same(told: list[dict[str, A
     assert one_by_one.save() == state_after(*told)
 
 
+@settings(deadline=None)
 @given(st.lists(_TOLD))
 def test_the_phases_add_up_to_the_latencies_to_the_microsecond(told: list[dict[str, Any]]) -> None:
     saved = state_after(*told)

@@ -60,7 +60,7 @@ def test_whoever_has_little_time_does_not_wait_for_whoever_has_much(pool: Thread
     work = JointWork(kitchen.cook)
     slow = asked(pool, work)
     wait_until(lambda: kitchen.begun)
-    hurried = pool.submit(work.ask, "same", time.monotonic() + 0.2)
+    hurried = pool.submit(work.ask, "same", time.monotonic() + 1.0)
     wait_until(lambda: len(kitchen.begun) == 2, 5, "the hurried one began beside the other")
     kitchen.go_on.release(2)
     assert {slow.result(10), hurried.result(10)} == {1, 2}

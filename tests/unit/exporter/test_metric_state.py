@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
@@ -110,6 +110,7 @@ _OPS = st.one_of(
 _BATCHES = st.tuples(st.lists(_EVENTS), st.lists(_OPS))
 
 
+@settings(deadline=None)
 @given(_BATCHES, _BATCHES)
 def test_a_state_that_was_saved_goes_on_exactly_like_one_that_never_stopped(
     before: tuple[list[MetricEvent], list[Op]], after: tuple[list[MetricEvent], list[Op]]
