@@ -4,11 +4,13 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator
+import uuid
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
 from exporters import Scraped, get
+from otlp import OtlpReceiver
 from running import consuming, told
 from servers import wait_until
 from stream_writer import StreamWriter
@@ -213,3 +215,31 @@ def test_gauges_that_take_too_long_are_left_out_and_named(
     assert b'scrape_collector_success{collector="server"} 1.0' in body
     assert b"limelight_redis_up" in body
     assert b"limelight_queue_tasks" not in body
+
+
+def test_prometheus_keeps_the_exemplars_of_exported_spans(
+    redis_url: str, otlp_receiver: OtlpReceiver, prometheus: Callable[..., Any]
+) -> None:
+    began = time.time()
+    queue = RedisQueue("mail", url=redis_url)
+    task = queue.task(name="send")(lambda: 1 / 0)
+    settings = Settings(redis_url=redis_url, port=0, otlp_endpoint=otlp_receiver.http_endpoint)
+    with consuming(queue), Exporter(settings) as running:
+        server = prometheus(running.url.removeprefix("http://"))
+        handle = task()
+        wait_until(lambda: told(queue, status="dead"))
+
+        def kept(expr: str) -> set[tuple[str, str]]:
+            found = server.exemplars(expr, began - 60, time.time() + 60)
+            labels = [one["labels"] for series in found for one in series["exemplars"]]
+            return {(one["trace_id"], one["span_id"]) for one in labels}
+
+        (closed,) = told(queue, status="error-task")
+        span = (uuid.UUID(handle.id).hex, closed["span_id"])
+        for metric in (
+            "task_wait_seconds_bucket",
+            "task_duration_seconds_bucket",
+            "task_latency_seconds_bucket",
+        ):
+            wait_until(lambda name=metric: kept(f"limelight_{name}") == {span}, 20, metric)
+        wait_until(lambda: kept("limelight_task_errors_total") == {span}, 20, "errors")
