@@ -7,8 +7,6 @@ from typing import Final
 
 import msgspec
 
-from limelight.events import EVENT_CONSUMER_STARTED, UNKNOWN_TASK, Event
-
 UNKNOWN_ERROR: Final = "unknown"
 """The type of an error whose event does not name it."""
 AWAY_HOURS: Final = 7 * 24
@@ -44,25 +42,13 @@ class Attendance:
         """The stream has come to this hour; it does not go back."""
         self._hour = max(self._hour, hour)
 
-    def hear(self, events: Iterable[Event], tasks: Container[str], error_types: Container[str]) -> None:
-        """Note who is named in events of the hour that has begun.
+    def hear(self, label: str, values: Iterable[str]) -> None:
+        """Note who is named in events of the hour that has begun."""
+        self._of(label).update(dict.fromkeys(values, self._hour))
 
-        Args:
-            events: In any order.
-            tasks: Of which names to take note: those that have series of their own.
-            error_types: Likewise.
-        """
-        names: set[str] = set()
-        errors: set[str] = set()
-        for event in events:
-            names.add(event.task or UNKNOWN_TASK)
-            if event.error:
-                errors.add(event.error_type or UNKNOWN_ERROR)
-            if event.status == EVENT_CONSUMER_STARTED:
-                names.update(event.tasks)
-                self._announced = self._hour
-        self._tasks.update((name, self._hour) for name in names if name in tasks)
-        self._error_types.update((name, self._hour) for name in errors if name in error_types)
+    def announce(self) -> None:
+        """A consumer named its tasks in this hour."""
+        self._announced = self._hour
 
     @property
     def hour(self) -> int:
@@ -80,9 +66,12 @@ class Attendance:
 
     def forget(self, label: str, values: Iterable[str]) -> None:
         """Note no longer when these were heard of."""
-        heard = self._tasks if label == "task" else self._error_types
+        heard = self._of(label)
         for value in values:
             heard.pop(value, None)
+
+    def _of(self, label: str) -> dict[str, int]:
+        return self._tasks if label == "task" else self._error_types
 
     def save(self) -> SavedAttendance:
         """A copy of everything."""

@@ -24,6 +24,7 @@ QUEUE_LIMIT: Final = 500
 
 PHASES: Final = ("waiting", "running", "backing_off", "parked")
 RESULTS: Final = ("ok", "failed")
+VERDICTS: Final = ("good", "bad")
 
 
 class Section(Enum):
@@ -71,17 +72,25 @@ DURATION: Final = "limelight_task_duration_seconds"
 WAIT: Final = "limelight_task_wait_seconds"
 LATENCY: Final = "limelight_task_latency_seconds"
 TIME: Final = "limelight_task_time_seconds_total"
+SLO_EVALUATIONS: Final = "limelight_task_slo_evaluations_total"
+SLO_TARGET: Final = "limelight_task_slo_target_ratio"
+SLO_THRESHOLD: Final = "limelight_task_slo_threshold_seconds"
 
 QUEUE_TASKS: Final = "limelight_queue_tasks"
 OLDEST_READY: Final = "limelight_queue_oldest_ready_timestamp_seconds"
 OLDEST_RUNNING: Final = "limelight_queue_oldest_running_timestamp_seconds"
 OLDEST_DUE: Final = "limelight_queue_oldest_due_timestamp_seconds"
 INDEX_MISMATCH: Final = "limelight_queue_index_mismatch_tasks"
+PAUSED: Final = "limelight_queue_paused"
+LOCKS: Final = "limelight_locks_held"
 WORKERS: Final = "limelight_queue_workers"
 CONSUMER_INFO: Final = "limelight_consumer_info"
 HEARTBEAT: Final = "limelight_consumer_last_heartbeat_timestamp_seconds"
+ABANDONED: Final = "limelight_consumer_abandoned_threads"
 PERIODIC_SUCCESS: Final = "limelight_periodic_last_success_timestamp_seconds"
 PERIODIC_NEXT: Final = "limelight_periodic_next_run_timestamp_seconds"
+PERIODIC_UNMET: Final = "limelight_periodic_oldest_unmet_due_timestamp_seconds"
+PERIODIC_GRACE: Final = "limelight_periodic_grace_seconds"
 SCHEDULER_CHECK: Final = "limelight_scheduler_last_check_timestamp_seconds"
 REDIS_UP: Final = "limelight_redis_up"
 MEMORY_USED: Final = "limelight_redis_memory_used_bytes"
@@ -110,6 +119,7 @@ SPAN_FAILURES: Final = "limelight_exporter_span_export_failures_total"
 SPAN_LAG: Final = "limelight_exporter_span_lag_seconds"
 COLLECTOR_SECONDS: Final = "limelight_exporter_scrape_collector_duration_seconds"
 COLLECTOR_SUCCESS: Final = "limelight_exporter_scrape_collector_success"
+CLOCK_SKEW: Final = "limelight_exporter_clock_skew_seconds"
 RECONNECTS: Final = "limelight_exporter_redis_reconnects_total"
 
 _Q: Final = ("queue",)
@@ -166,6 +176,28 @@ _FROM_EVENTS: Final = (
         "parked (locked, rate limited). The phases add up to the sum of limelight_task_latency_seconds.",
         "seconds",
     ),
+    _counter(
+        SLO_EVALUATIONS,
+        ("queue", "task", "objective", "result"),
+        "What tasks with declared objectives did, good or bad by the objective: wait, duration, latency or "
+        "success. Counted exactly, not from buckets.",
+    ),
+    Metric(
+        SLO_TARGET,
+        "gauge",
+        Section.EVENTS,
+        ("queue", "task", "objective"),
+        "Share of evaluations that must be good, as the consumer that started last declared it.",
+        "ratio",
+    ),
+    Metric(
+        SLO_THRESHOLD,
+        "gauge",
+        Section.EVENTS,
+        ("queue", "task", "objective"),
+        "The most seconds that are good, as declared; success has none.",
+        "seconds",
+    ),
 )
 
 _FROM_REDIS: Final = (
@@ -177,6 +209,12 @@ _FROM_REDIS: Final = (
     _gauge(OLDEST_DUE, _Q, "When the first scheduled task is due, Unix time; overdue if in the past."),
     _gauge(
         INDEX_MISMATCH, _Q, "Task records minus the sum of all states; anything but 0 is a fault to report."
+    ),
+    _gauge(PAUSED, _Q, "1 while the queue is paused and nothing new begins, else 0."),
+    _gauge(
+        LOCKS,
+        _Q,
+        "Locks that are taken; one whose time is over counts until somebody asks for it.",
     ),
     _gauge(
         WORKERS,
@@ -192,8 +230,21 @@ _FROM_REDIS: Final = (
         "A consumer that is known to the queue; always 1, gone when the consumer is forgotten.",
     ),
     _gauge(HEARTBEAT, ("queue", "consumer"), "Last heartbeat of a consumer, Unix time by Redis' clock."),
+    _gauge(
+        ABANDONED,
+        ("queue", "consumer"),
+        "Threads of a consumer that are stuck in tasks that would not stop when their time was over.",
+    ),
     _gauge(PERIODIC_SUCCESS, _QT, "When a run of this periodic task last succeeded, Unix time."),
     _gauge(PERIODIC_NEXT, _QT, "When this periodic task is due next, Unix time."),
+    _gauge(
+        PERIODIC_UNMET,
+        _QT,
+        "First due time of this periodic task for which no run has succeeded yet, Unix time; 0 if there is none.",
+    ),
+    _gauge(
+        PERIODIC_GRACE, _QT, "How long after that a run of it must have succeeded, as its declaration says."
+    ),
     _gauge(SCHEDULER_CHECK, _Q, "The minute in which a scheduler last checked periodic tasks, Unix time."),
     _gauge(MEMORY_USED, ("redis",), "Memory that Redis uses."),
     _gauge(MEMORY_MAX, ("redis",), "Memory that Redis may use; 0 means no limit."),
@@ -259,6 +310,11 @@ _ABOUT_EXPORTER: Final = (
     _own(SPAN_LAG, _Q, "Age of the oldest event whose span is still to be sent; 0 when there is none."),
     _own(COLLECTOR_SECONDS, ("collector",), "How long a part of this scrape took."),
     _own(COLLECTOR_SUCCESS, ("collector",), "Whether a part of this scrape succeeded (1) or not (0)."),
+    _own(
+        CLOCK_SKEW,
+        ("host",),
+        "By how much the clock of a consumer's host is ahead of Redis' clock; negative if it is behind. At most a day.",
+    ),
     _own(RECONNECTS, (), "Times Redis was found again after it had been away."),
 )
 

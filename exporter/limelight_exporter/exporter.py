@@ -37,7 +37,7 @@ class Exporter:
     def __init__(self, settings: Settings) -> None:
         self._tally = OwnTally()
         sink = sink_from(settings.otlp_endpoint, os.environ, self._tally)
-        self._metrics = MetricsPipeline(settings, self._tally)
+        self._metrics = MetricsPipeline(settings, self._tally, exemplars=sink is not None)
         self._traces = TracePipeline(settings, sink, self._tally) if sink else None
         self._scrape = Scrape(settings, self._metrics, self._tally, tracing=sink is not None)
         self._web = WebServer(WebApp(self._scrape), settings.host, settings.port)

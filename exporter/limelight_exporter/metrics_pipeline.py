@@ -33,17 +33,19 @@ class MetricsPipeline:
     Args:
         settings: Where Redis is, the group, and where to keep what was counted outside Redis.
         tally: Counts reconnects and failed saves.
+        exemplars: Whether metrics point at spans.
 
     Raises:
         ConfigurationError: The folder for that cannot be used.
     """
 
-    def __init__(self, settings: Settings, tally: Tally) -> None:
+    def __init__(self, settings: Settings, tally: Tally, *, exemplars: bool = False) -> None:
         self._links = connect(settings)
         self._address = settings.redis_address
         self._group = settings.group
         self._folder = StateFolder(settings.state_dir, settings.group) if settings.state_dir else None
         self._tally = tally
+        self._exemplars = exemplars
         self._folds: dict[str, QueueFold] = {}
         self._refused: set[str] = set()
         self._broken: dict[str, float] = {}
@@ -148,7 +150,8 @@ class MetricsPipeline:
             return
         try:
             floor = self._folder.file(queue) if self._folder else None
-            self._folds = {**self._folds, queue: QueueFold(self._links, queue, self._group, floor=floor)}
+            fold = QueueFold(self._links, queue, self._group, exemplars=self._exemplars, floor=floor)
+            self._folds = {**self._folds, queue: fold}
             self._tally.add(catalog.READERS_FORGOTTEN, (queue,), 0)
         except ConfigurationError as error:
             self._refused.add(queue)

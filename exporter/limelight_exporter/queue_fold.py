@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from itertools import chain
 from typing import Final
 
 from limelight.storage.links import Links
@@ -13,7 +12,7 @@ from limelight.storage.links import Links
 from . import catalog
 from .exposition import Exposition
 from .floor import FloorFile
-from .fold import fold
+from .fold import MetricEvent, decode
 from .metric_state import QueueState
 from .ops import Add, Op
 from .snapshot import Saved, SnapshotStore
@@ -21,6 +20,8 @@ from .snapshot_format import Snapshot, covers
 from .stream_source import Batch, Position, StreamSource
 
 SAVE_SECONDS: Final = 5.0
+BATCH: Final = 500
+"""Events that are read at once: more of them do not fit into the processor's cache, and take longer each."""
 REFRESH_SECONDS: Final = 30.0
 """A cursor that stands still is saved this often, so that it is not taken for abandoned."""
 _log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ class QueueFold:
         links: The way to Redis.
         queue: Name of the queue.
         group: Exporter group whose snapshot is shared.
+        exemplars: Whether histograms and failures point at spans: if they are exported.
         clock: Monotonic seconds.
         floor: Keeps what was counted outside Redis too.
     """
@@ -42,15 +44,18 @@ class QueueFold:
         links: Links,
         queue: str,
         group: str,
+        *,
+        exemplars: bool = False,
         clock: Callable[[], float] = time.monotonic,
         floor: FloorFile | None = None,
     ) -> None:
         self.queue = queue
-        self._folded = (QueueState(queue), Position())
+        self._exemplars = exemplars
+        self._folded = (QueueState(queue, exemplars=exemplars), Position())
         self.loaded = False
         self.caught_up = False
         self.saved_at: float | None = None
-        self._source = StreamSource(links, queue)
+        self._source = StreamSource(links, queue, decode)
         self._store = SnapshotStore(links, queue, group)
         self._floor = floor
         self._kept: Position | None = None
@@ -90,7 +95,7 @@ class QueueFold:
 
     def step(self) -> bool:
         """Read and fold one batch; True if there is more to read. Raises RedisError, having folded nothing."""
-        batch = self._source.read(self.position)
+        batch = self._source.read(self.position, BATCH)
         if batch.lost and self._skip_the_gap(batch.lost):
             return True
         self._report(batch)
@@ -175,10 +180,10 @@ class QueueFold:
     def _count_set_aside(self) -> None:
         count = self._store.set_aside + (self._floor.set_aside if self._floor else 0)
         if count > self._set_aside:
-            self.state.apply([Add(catalog.SET_ASIDE, (), count - self._set_aside)])
+            self.state.fold((), [Add(catalog.SET_ASIDE, (), count - self._set_aside)])
             self._set_aside = count
 
-    def _report(self, batch: Batch) -> None:
+    def _report(self, batch: Batch[MetricEvent]) -> None:
         if batch.lost:
             _log.warning("queue %s: %d events were gone before they were read", self.queue, batch.lost)
         if batch.rollbacks:
@@ -204,21 +209,20 @@ class QueueFold:
         return ahead
 
     def _take_over(self, snapshot: Snapshot) -> None:
-        state = QueueState(self.queue, snapshot.state)
+        state = QueueState(self.queue, snapshot.state, exemplars=self._exemplars)
         state.follow(self.state)
         self._folded = (state, snapshot.position)
 
 
-def take_in(state: QueueState, batch: Batch) -> None:
+def take_in(state: QueueState, batch: Batch[MetricEvent]) -> None:
     """Fold a batch, and what reading it found out, into a state."""
-    state.apply(list(_remarks(batch)))
+    state.fold((), _remarks(batch))
     for hour, events in batch.by_hour():
         state.begin_hour(hour)
-        state.apply(list(chain.from_iterable(map(fold, events))))
-        state.hear(events)
+        state.fold(events)
 
 
-def _remarks(batch: Batch) -> Iterator[Op]:
+def _remarks(batch: Batch[MetricEvent]) -> Iterator[Op]:
     """What reading itself found out."""
     if batch.lost:
         yield Add(catalog.EVENTS_LOST, (), batch.lost)

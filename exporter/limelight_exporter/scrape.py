@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 from typing import Final
 
-from limelight.errors import ConfigurationError, LimelightError
-from limelight.inspection import QueueView, ServerView, queue_names, queue_view, server_view
+from limelight.errors import LimelightError
+from limelight.inspection import QueueView, ServerView, queue_names, queue_views, server_view
 from limelight.keys import REGISTRY, QueueKeys
 
 from . import __version__, catalog
@@ -19,7 +19,8 @@ from .attendance import AWAY_HOURS
 from .config import Settings
 from .connection import NO_ANSWER, connect
 from .exposition import Exposition, Renderer
-from .gauges import queue_gauges, server_gauges
+from .gauges import clock_gauges, queue_gauges, server_gauges
+from .joint_work import JointWork
 from .metrics_pipeline import MetricsPipeline
 from .queue_fold import QueueFold
 from .stream_source import Position
@@ -27,18 +28,29 @@ from .tally import OwnTally
 
 _RENDERING_SHARE: Final = 0.2
 """Part of the time budget that is kept for rendering."""
-_LOOKS_AT_ONCE: Final = 4
+_LOOKING_SHARE: Final = 0.5
+"""Part of it after which the gauges are left out, and what is left is the fold's."""
+_LOOKS_AT_ONCE: Final = 8
 _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class _Look:
-    """What Redis answered: all of it, some of it, or nothing; queues that are gone are not shown."""
+    """What Redis answered: all of it, some of it, or nothing.
+
+    Attributes:
+        gone: Queues that are not shown.
+        collectors: Of each part of the look, how long it took in seconds and whether it succeeded.
+    """
 
     servers: dict[str, ServerView] = field(default_factory=dict)
     queues: dict[str, QueueView] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
-    complete: bool = False
+    collectors: dict[str, tuple[float, bool]] = field(default_factory=dict)
+
+    def as_it_is(self) -> _Look:
+        """A copy that a part which comes too late adds nothing to."""
+        return _Look(dict(self.servers), dict(self.queues), set(self.gone), self.collectors)
 
 
 class Scrape:
@@ -60,6 +72,7 @@ class Scrape:
         self._tally = tally
         self._tracing = tracing
         self._renderer = Renderer()
+        self._joint = JointWork(self._answer)
         self._lookers = ThreadPoolExecutor(_LOOKS_AT_ONCE, thread_name_prefix="limelight-scrape")
 
     def close(self) -> None:
@@ -68,16 +81,20 @@ class Scrape:
         self._links.close()
 
     def metrics(self, accept: str, budget_seconds: float) -> tuple[bytes, str]:
-        """The exposition and its content type, within the time given."""
+        """The exposition and its content type, within the time given; those who ask together share one."""
+        return self._joint.ask(accept, time.monotonic() + budget_seconds)
+
+    def _answer(self, accept: str, deadline: float) -> tuple[bytes, str]:
         exposition, began = Exposition(), time.monotonic()
-        deadline = began + budget_seconds * (1 - _RENDERING_SHARE)
-        look = self._look(deadline)
+        budget = max(0.0, deadline - began)
+        look = self._look(began + budget * _LOOKING_SHARE)
         looked = time.monotonic()
         self._show_lag(exposition, look)
         self._pipeline.wait_for(
-            {name: (view.epoch or "-", view.seq) for name, view in look.queues.items()}, deadline
+            {name: (view.epoch or "-", view.seq) for name, view in look.queues.items()},
+            began + budget * (1 - _RENDERING_SHARE),
         )
-        self._show_redis(exposition, look, looked - began)
+        self._show_redis(exposition, look)
         self._show_events(exposition, look, looked)
         self._show_exporter(exposition)
         return self._renderer.render(exposition, accept)
@@ -102,55 +119,67 @@ class Scrape:
         yield "Traces", "exported by OTLP" if self._tracing else "off: no OTLP endpoint is set"
 
     def _look(self, deadline: float) -> _Look:
-        """Look at Redis from another thread, so that one that hangs cannot hold the scrape."""
+        """Look at Redis from other threads, so that one that hangs cannot hold the scrape."""
         look = _Look()
-        looking = self._lookers.submit(self._fill, look)
+        parts = {"server": self._look_at_servers, "queues": self._look_at_queues}
+        began = time.monotonic()
+        looking = {name: self._lookers.submit(part, look) for name, part in parts.items()}
+        for name, future in looking.items():
+            succeeded = self._ends_well(future, deadline)
+            look.collectors[name] = (time.monotonic() - began, succeeded)
+        return look.as_it_is()
+
+    def _ends_well(self, looking: Future[bool], deadline: float) -> bool:
         try:
-            looking.result(max(0.0, deadline - time.monotonic()))
+            return looking.result(max(0.0, deadline - time.monotonic()))
         except FutureTimeoutError:
             looking.cancel()  # if it waits for another that hangs; or the next scrapes would wait for it
             _log.warning("Redis at %s took longer than this scrape may", self._settings.redis_address)
-            return _Look(look.servers, dict(look.queues), set(look.gone))
         except LimelightError as error:
             _log.debug("scrape without Redis: %s", error)
         except Exception:
             _log.exception("a fault in the look at Redis; this scrape goes without")
-        return look
+        return False
 
-    def _fill(self, look: _Look) -> None:
-        servers: dict[str, ServerView] = {}
+    def _look_at_servers(self, look: _Look) -> bool:
+        """Look at each server once: a Cluster has several. False if one is away and others are not."""
         complete = True
-        names = set(self._pipeline.folds)
+        for key in (REGISTRY, *(QueueKeys(name)["meta"] for name in sorted(self._pipeline.folds))):
+            try:
+                self._look_at_server(key, look.servers)
+            except NO_ANSWER:
+                if not self._links.address.is_cluster:
+                    raise
+                complete = False
+        return complete
+
+    def _look_at_queues(self, look: _Look) -> bool:
+        """Look at every queue; False if not all could be seen."""
+        names, complete = set(self._pipeline.folds), True
         try:
             names.update(queue_names(self._links))
-            self._look_at_server(REGISTRY, servers)
         except NO_ANSWER:
             if not self._links.address.is_cluster:
                 raise
             complete = False
-        for name in sorted(names):
-            try:
-                self._look_at_queue(name, look)
-                self._look_at_server(QueueKeys(name)["meta"], servers)
-            except ConfigurationError:
-                continue
-            except Exception as error:
-                if isinstance(error, NO_ANSWER) and not self._links.address.is_cluster:
-                    raise
+        for name, view in queue_views(self._links, sorted(names)):
+            if isinstance(view, QueueView):
+                self._note(look, view)
+            elif isinstance(view, NO_ANSWER) and not self._links.address.is_cluster:
+                raise view
+            else:
                 complete = False
-                _log.warning("queue %s cannot be inspected: %s", name, error)
-        look.servers, look.complete = servers, complete
+                _log.warning("queue %s cannot be inspected: %s", name, view)
+        return complete
 
-    def _look_at_queue(self, name: str, look: _Look) -> None:
-        fold = self._pipeline.folds.get(name)
-        view = queue_view(self._links, name)
+    def _note(self, look: _Look, view: QueueView) -> None:
+        fold = self._pipeline.folds.get(view.name)
         if _is_gone(view, fold.position if fold else None):
-            look.gone.add(name)
+            look.gone.add(view.name)
         else:
-            look.queues[name] = view
+            look.queues[view.name] = view
 
     def _look_at_server(self, key: str, servers: dict[str, ServerView]) -> None:
-        """Look at each server once: a Cluster has several."""
         if self._links.to(key).server not in servers:
             server = server_view(self._links, key)
             servers[server.address] = server
@@ -166,16 +195,16 @@ class Scrape:
             since = position.id if position is not None and known else "0-0"
             exposition.add(catalog.LAG_SECONDS, (name,), _seconds_between(since, view) if behind else 0)
 
-    def _show_redis(self, exposition: Exposition, look: _Look, seconds: float) -> None:
+    def _show_redis(self, exposition: Exposition, look: _Look) -> None:
         address = self._settings.redis_address
         exposition.add(catalog.REDIS_UP, (address,), int(bool(look.servers)))
-        _show_collector(exposition, "redis", seconds, success=look.complete)
-        if not look.servers:
-            return
+        for name, (seconds, succeeded) in look.collectors.items():
+            _show_collector(exposition, name, seconds, success=succeeded)
         for server in look.servers.values():
             server_gauges(exposition, server)
         for view in look.queues.values():
             queue_gauges(exposition, view)
+        clock_gauges(exposition, look.queues.values())
 
     def _show_events(self, exposition: Exposition, look: _Look, began: float) -> None:
         folds = self._pipeline.folds

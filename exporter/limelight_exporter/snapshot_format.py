@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +18,7 @@ from .metric_state import SavedState
 from .stream_source import Position, hour_of
 
 VERSION: Final = 2
+_TIME: Final = "limelight_task_time_seconds_total"
 
 _HEADER: Final = re.compile(rb"limelight-snapshot (\d{1,9}) ([0-9a-f]{8})\n")
 
@@ -77,13 +78,21 @@ def _migrated(payload: bytes, version: int) -> Snapshot:
 
 
 def _from_1(values: dict[str, Any]) -> dict[str, Any]:
-    """Version 2 knows how many events it counted in all, and when each task was last heard of."""
+    """Version 2 knows how many events it counted in all, and when each task was last heard of; seconds are in µs."""
     position, state = values["position"], values["state"]
     told = sum(int(count) for _, count in state["counters"].get("limelight_events_total", ()))
     hour = hour_of(position["id"])
     heard = {"tasks": dict.fromkeys(state["tasks"], hour), "hour": hour}
     heard["error_types"] = dict.fromkeys(state["error_types"], hour)
-    return {"position": {**position, "told": told}, "state": {**state, "heard": heard}}
+    counters = {**state["counters"], _TIME: _in_micros(state["counters"].get(_TIME, ()))}
+    histograms = {name: _in_micros(cells) for name, cells in state["histograms"].items()}
+    changed = {"counters": counters, "histograms": histograms, "heard": heard, "objectives": {}}
+    return {"position": {**position, "told": told}, "state": {**state, **changed}}
+
+
+def _in_micros(cells: Iterable[Sequence[Any]]) -> list[Sequence[Any]]:
+    """Cells whose last value was seconds."""
+    return [[*cell[:-1], round(cell[-1] * 1e6)] for cell in cells]
 
 
 _NEXT: Final[Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {1: _from_1}

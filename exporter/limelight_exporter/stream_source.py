@@ -10,15 +10,15 @@ more behind them: an entry that claims a higher one was forged.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
-from typing import Final, TypeAlias
+from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
-from limelight.events import VERSION, Event, decode
+from limelight.events import VERSION
 from limelight.keys import QueueKeys
 from limelight.storage.links import Links
 
@@ -29,6 +29,20 @@ _START: Final = "0-0"
 
 _Entry: TypeAlias = tuple[bytes, list[bytes]]
 """A stream id; field and value by turns."""
+
+
+class Numbered(Protocol):
+    """What a source has to know of an event, whatever else its reader wants of it."""
+
+    @property
+    def v(self) -> int: ...  # noqa: D102
+    @property
+    def queue(self) -> str: ...  # noqa: D102
+    @property
+    def seq(self) -> int: ...  # noqa: D102
+
+
+EventT = TypeVar("EventT", bound=Numbered)
 
 
 class _Versioned(msgspec.Struct):
@@ -79,7 +93,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(slots=True)
-class Batch:
+class Batch(Generic[EventT]):
     """What one read brought.
 
     Attributes:
@@ -93,31 +107,36 @@ class Batch:
     """
 
     position: Position
-    events: list[Event] = field(default_factory=list)
+    events: list[EventT] = field(default_factory=list)
     hours: list[int] = field(default_factory=list)
     lost: int = 0
     rollbacks: int = 0
     malformed: Counter[str] = field(default_factory=Counter)
     more: bool = False
 
-    def by_hour(self) -> Iterator[tuple[int, list[Event]]]:
+    def by_hour(self) -> Iterator[tuple[int, list[EventT]]]:
         """The events in stream order, those of one hour together."""
+        if self.hours and self.hours[0] == self.hours[-1]:
+            yield self.hours[0], self.events
+            return
         pairs = zip(self.hours, self.events, strict=True)
         for hour, group in groupby(pairs, key=itemgetter(0)):
             yield hour, [event for _, event in group]
 
 
-class StreamSource:
+class StreamSource(Generic[EventT]):
     """Reads the stream of one queue.
 
     Args:
         links: The way to Redis.
         queue: Name of the queue.
+        decode: Makes an event of JSON, or raises msgspec's ``DecodeError``.
     """
 
-    def __init__(self, links: Links, queue: str) -> None:
+    def __init__(self, links: Links, queue: str, decode: Callable[[bytes], EventT]) -> None:
         self._links = links
         self._queue = queue
+        self._decode = decode
         keys = QueueKeys(queue)
         self._events, self._meta = keys["events"], keys["meta"]
 
@@ -132,7 +151,7 @@ class StreamSource:
         before = batch.events[0].seq - 1 if batch.events else batch.position.seq
         return Position(epoch=batch.position.epoch, seq=before, begun=True)
 
-    def read(self, position: Position, count: int = BATCH) -> Batch:
+    def read(self, position: Position, count: int = BATCH) -> Batch[EventT]:
         """Read up to `count` events behind a position.
 
         Raises:
@@ -145,7 +164,7 @@ class StreamSource:
         position = msgspec.structs.replace(position, epoch=epoch)
         if position.begun and position.id != _START and self._is_rewritten(position, last_seq, own, entries):
             return self._went_back(position)
-        batch = Batch(position, more=len(entries) > count)
+        batch: Batch[EventT] = Batch(position, more=len(entries) > count)
         self._walk(batch, entries[1:] if own else entries, last_seq, given)
         return batch
 
@@ -162,7 +181,7 @@ class StreamSource:
             return before, list(entries or ())[:1], before[0]
         return before, list(entries or ()), int(given or 0)
 
-    def _other_epoch(self, position: Position, epoch: str, own: _Entry | None) -> Batch:
+    def _other_epoch(self, position: Position, epoch: str, own: _Entry | None) -> Batch[EventT]:
         """A new life of the numbers. Where the old entries outlived it, read on: the numbers will begin anew."""
         event = self._readable(own) if own else None
         if event is not None and event.seq == position.seq:
@@ -184,11 +203,11 @@ class StreamSource:
         older = ("XREVRANGE", self._events, f"({position.id}", "-", "COUNT", 1)
         return bool(self._links.to(self._events).read(*older))
 
-    def _readable(self, entry: _Entry) -> Event | None:
-        event = _event(entry, self._queue)
-        return event if isinstance(event, Event) else None
+    def _readable(self, entry: _Entry) -> EventT | None:
+        event = self._event(entry)
+        return None if isinstance(event, str) else event
 
-    def _went_back(self, position: Position) -> Batch:
+    def _went_back(self, position: Position) -> Batch[EventT]:
         """Read on behind the last entry that we share with what Redis remembers; else from its beginning.
 
         The marks say between which two it is. What has an id up to ours was read before: a Redis that went back
@@ -210,7 +229,7 @@ class StreamSource:
             kept.append(Mark(last[0][0].decode(), event.seq))
         return Batch(_behind(kept, position), rollbacks=1, more=True)
 
-    def _walk(self, batch: Batch, entries: Sequence[_Entry], last_seq: int, given: int) -> None:
+    def _walk(self, batch: Batch[EventT], entries: Sequence[_Entry], last_seq: int, given: int) -> None:
         """Take the entries in, and notice every number that is missing or comes again.
 
         Args:
@@ -220,22 +239,30 @@ class StreamSource:
             given: The last that had been given afterwards.
         """
         start = batch.position
+        if entries and (events := self._flawless(entries, start, given)):
+            batch.events, batch.hours = events, _hours_of(entries)
+            newest = Mark(entries[-1][0].decode(), events[-1].seq)
+            batch.position = Position(
+                epoch=start.epoch, id=newest.id, seq=newest.seq, begun=True,
+                told=start.told + len(events), marks=_marked(start.marks, newest),
+            )  # fmt: skip
+            return
         begun, seq, skipped, last_id, own = start.begun, start.seq, start.skipped, start.id, start.own
         for entry in entries:
-            event, last_id = _event(entry, self._queue), entry[0].decode()
-            own = isinstance(event, Event) and not _is_forged(event.seq, seq, skipped, given, begun=begun)
+            event, last_id = self._event(entry), entry[0].decode()
+            own = False
             if isinstance(event, str):
                 batch.malformed[event] += 1
                 skipped += 1
                 continue
-            if not own:
+            if _is_forged(event.seq, seq, skipped, given, begun=begun):
                 batch.malformed["number"] += 1  # and stands for none: they are given out in order
                 continue
             if begun and event.seq <= seq:
                 batch.rollbacks += 1
             elif begun:
                 batch.lost += max(0, event.seq - seq - 1 - skipped)
-            begun, seq, skipped = True, event.seq, 0
+            own, begun, seq, skipped = True, True, event.seq, 0
             batch.events.append(event)
             batch.hours.append(hour_of(last_id))
         if not entries:
@@ -246,6 +273,41 @@ class StreamSource:
             told=start.told + len(batch.events), own=own,
             marks=_marked(start.marks, Mark(last_id, seq)) if batch.events else start.marks,
         )  # fmt: skip
+
+    def _flawless(self, entries: Sequence[_Entry], start: Position, given: int) -> list[EventT]:
+        """The events, if they follow on each other and nothing at all is wrong with any; else none.
+
+        That is how it is nearly always, and found out in half the time that it takes to look at each by itself.
+        """
+        raws = [fields[1] for _, fields in entries if len(fields) == 2 and fields[0] == b"e"]
+        if start.skipped or len(raws) < len(entries) or max(map(len, raws)) > OVERSIZED_BYTES:
+            return []
+        try:
+            events = list(map(self._decode, raws))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return []
+        seq = (start.seq if start.begun else events[0].seq - 1) + 1
+        if [event.seq for event in events] != list(range(seq, seq + len(events))) or seq < 1:
+            return []
+        if events[-1].seq > given or any(event.queue != self._queue or event.v > VERSION for event in events):
+            return []
+        return events
+
+    def _event(self, entry: _Entry) -> EventT | str:
+        """The event of a stream entry, or the reason why there is none."""
+        fields = entry[1]
+        raw = dict(zip(fields[::2], fields[1::2], strict=True)).get(b"e", b"")
+        if len(raw) > OVERSIZED_BYTES:
+            return "oversized"
+        try:
+            event = self._decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return "version" if _is_of_later_version(raw) else "undecodable"
+        if event.v > VERSION:
+            return "version"
+        if event.queue != self._queue or event.seq < 1:
+            return "foreign"
+        return event
 
 
 def _is_forged(number: int, before: int, skipped: int, last: int, *, begun: bool) -> bool:
@@ -274,21 +336,12 @@ def hour_of(stream_id: str) -> int:
     return int(stream_id.partition("-")[0]) // 3_600_000
 
 
-def _event(entry: _Entry, queue: str) -> Event | str:
-    """The event of a stream entry, or the reason why there is none."""
-    fields = entry[1]
-    raw = dict(zip(fields[::2], fields[1::2], strict=True)).get(b"e", b"")
-    if len(raw) > OVERSIZED_BYTES:
-        return "oversized"
-    try:
-        event = decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return "version" if _is_of_later_version(raw) else "undecodable"
-    if event.v > VERSION:
-        return "version"
-    if event.queue != queue or event.seq < 1:
-        return "foreign"
-    return event
+def _hours_of(entries: Sequence[_Entry]) -> list[int]:
+    """Of each entry; ids never fall, so where the ends agree all do."""
+    first, last = hour_of(entries[0][0].decode()), hour_of(entries[-1][0].decode())
+    if first == last:
+        return [first] * len(entries)
+    return [hour_of(stream_id.decode()) for stream_id, _ in entries]
 
 
 def _is_of_later_version(raw: bytes) -> bool:

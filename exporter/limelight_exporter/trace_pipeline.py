@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from limelight.errors import ConfigurationError, LimelightError, RedisError
-from limelight.events import Event
+from limelight.events import Event, decode
 from limelight.inspection import queue_names
 from limelight.storage.links import Links
 
@@ -50,7 +50,7 @@ class QueueTraces:
 
     def __init__(self, links: Links, queue: str, group: str, sink: SpanSink, tally: Tally) -> None:
         self._queue = queue
-        self._source = StreamSource(links, queue)
+        self._source = StreamSource(links, queue, decode)
         self._cursor = Cursor(links, queue, f"traces:{group}")
         self._sink, self._tally = sink, tally
         self._position: Position | None = None
@@ -105,7 +105,7 @@ class QueueTraces:
             if tells_of_a_span(event) and sampled(event) and (record := span_of(event)) is not None:
                 yield record
 
-    def _count(self, batch: Batch) -> None:
+    def _count(self, batch: Batch[Event]) -> None:
         """Once the batch is done, so that a repeat counts nothing twice."""
         telling = [event for event in batch.events if tells_of_a_span(event)]
         recorded = [event for event in telling if sampled(event)]
@@ -114,7 +114,7 @@ class QueueTraces:
         self._tally.add(catalog.SPANS_DROPPED, ("poison",), broken)
         self._tally.add(catalog.SPANS_DROPPED, ("trimmed",), batch.lost)
 
-    def _show_lag(self, batch: Batch) -> None:
+    def _show_lag(self, batch: Batch[Event]) -> None:
         age = max(0.0, time.time() - batch.events[0].timestamp) if batch.events else 0.0
         self._tally.set(catalog.SPAN_LAG, (self._queue,), age)
 

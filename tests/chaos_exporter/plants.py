@@ -90,10 +90,10 @@ def never_saved() -> None:
     queue_fold.SnapshotStore.load = lambda self: None  # type: ignore[method-assign]
 
 
-def _after_read(change: Callable[[Batch], None]) -> None:
+def _after_read(change: Callable[[Batch[Any]], None]) -> None:
     read = StreamSource.read
 
-    def changed(self: StreamSource, *given: Any) -> Batch:
+    def changed(self: StreamSource[Any], *given: Any) -> Batch[Any]:
         batch = read(self, *given)
         change(batch)
         return batch

@@ -311,6 +311,7 @@ def test_a_snapshot_of_version_1_is_migrated(redis_url: str) -> None:
     counters = {
         "limelight_events_total": [(("enqueued",), 400), (("finished",), 400)],
         "limelight_tasks_completed_total": [(("send", "success"), 400)],
+        "limelight_task_time_seconds_total": [(("send", "running"), 1.1)],
     }
     old = snapshot_of_version_1(
         {"epoch": "first", "id": last, "seq": 12, "skipped": 0, "begun": True, "marks": [{"id": last, "seq": 12}]},
@@ -318,6 +319,8 @@ def test_a_snapshot_of_version_1_is_migrated(redis_url: str) -> None:
     )  # fmt: skip
     snapshot = unpack(old)
     assert (snapshot.position.told, snapshot.state.heard.tasks.keys()) == (800, {"send"})
+    assert [cell.micros for cell in snapshot.state.histograms[catalog.WAIT]] == [2_250_000]
+    assert snapshot.state.counters[catalog.TIME] == [(("send", "running"), 1_100_000)]
     writer.client.set(writer.keys.snapshot("default"), old)
     writer.finish_tasks(2)
     with exporter(redis_url) as running:
@@ -520,3 +523,18 @@ def test_a_full_redis_takes_the_save_that_will_let_the_stream_be_trimmed(own_red
         writer.tell("enqueued", task="send")
     assert up_to_date(fold).save()
     assert writer.client.get(writer.keys.snapshot("default"))
+
+
+def test_a_full_redis_does_not_blind_the_scrape(own_redis: OwnRedis) -> None:
+    server = own_redis(options=("--maxmemory-policy", "noeviction"))
+    writer = StreamWriter(server.url)
+    with exporter(server.url) as running:
+        ready(running)
+        writer.finish_tasks(3)
+        writer.client.config_set("maxmemory", "100kb")
+        with pytest.raises(redis.exceptions.OutOfMemoryError):
+            writer.tell("enqueued", task="send")
+        scraped = Scraped(running.url)
+    assert (own(scraped, "queue_current"), completed(scraped)) == (1, 3)
+    assert scraped.value("limelight_exporter_scrape_collector_success", collector="queues") == 1
+    assert scraped.value("limelight_queue_tasks", queue="mail", state="ready") == 0

@@ -19,6 +19,7 @@ from limelight import events as contract
 from limelight.events import Event
 from limelight_exporter import catalog
 from limelight_exporter.exposition import Exposition, Renderer
+from limelight_exporter.fold import MetricEvent, decode
 from limelight_exporter.metric_state import QueueState
 from limelight_exporter.queue_fold import take_in
 from limelight_exporter.stream_source import Batch, Position, StreamSource
@@ -76,11 +77,11 @@ fields = st.one_of(
 )
 
 
-def walked(entries: list[tuple[bytes, list[bytes]]], start: Position, last_seq: int) -> Batch:
+def walked(entries: list[tuple[bytes, list[bytes]]], start: Position, last_seq: int) -> Batch[MetricEvent]:
     """What a reader makes of entries, without a Redis."""
-    source = StreamSource.__new__(StreamSource)
-    source._queue = "mail"
-    batch = Batch(start)
+    source: StreamSource[MetricEvent] = StreamSource.__new__(StreamSource)
+    source._queue, source._decode = "mail", decode
+    batch: Batch[MetricEvent] = Batch(start)
     source._walk(batch, entries, last_seq, last_seq)
     return batch
 

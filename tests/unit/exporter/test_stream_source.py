@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from limelight_exporter.stream_source import Mark, _marked
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 1_000), min_size=1, max_size=300))
 def test_marks_are_few_and_reach_from_the_newest_entry_back_to_the_first(steps: list[int]) -> None:
     marks: tuple[Mark, ...] = ()
