@@ -101,6 +101,7 @@ SPAN_LAG: Final = "limelight_exporter_span_lag_seconds"
 COLLECTOR_SECONDS: Final = "limelight_exporter_scrape_collector_duration_seconds"
 COLLECTOR_SUCCESS: Final = "limelight_exporter_scrape_collector_success"
 RECONNECTS: Final = "limelight_exporter_redis_reconnects_total"
+WEB_CONFIG_TAKEN: Final = "limelight_exporter_web_config_last_reload_successful"
 
 _Q: Final = ("queue",)
 _QT: Final = ("queue", "task")
@@ -234,6 +235,12 @@ _ABOUT_EXPORTER: Final = (
     _own(COLLECTOR_SECONDS, ("collector",), "How long a part of this scrape took."),
     _own(COLLECTOR_SUCCESS, ("collector",), "Whether a part of this scrape succeeded (1) or not (0)."),
     _own(RECONNECTS, (), "Times Redis was found again after it had been away."),
+    _own(
+        WEB_CONFIG_TAKEN,
+        (),
+        "1: the file of --web.config.file is in force as it is. 0: it changed, is wrong, and the version before "
+        "stays. Absent without one.",
+    ),
 )
 
 CATALOG: Final[Mapping[str, Metric]] = {

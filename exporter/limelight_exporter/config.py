@@ -42,6 +42,7 @@ class Settings:
     group: str = DEFAULT_GROUP
     otlp_endpoint: str | None = None
     log_level: str = "info"
+    web_config_file: str = ""
 
     @property
     def redis_address(self) -> str:

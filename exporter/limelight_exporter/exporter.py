@@ -15,7 +15,7 @@ from .otlp_sink import sink_from
 from .scrape import Scrape
 from .tally import OwnTally
 from .trace_pipeline import TracePipeline
-from .web import WebApp, WebServer
+from .web import RulesFile, WebApp, WebServer
 
 STOP_SECONDS: Final = 10.0
 _log = logging.getLogger(__name__)
@@ -40,7 +40,9 @@ class Exporter:
         self._metrics = MetricsPipeline(settings, self._tally)
         self._traces = TracePipeline(settings, sink, self._tally) if sink else None
         self._scrape = Scrape(settings, self._metrics, self._tally, tracing=sink is not None)
-        self._web = WebServer(WebApp(self._scrape), settings.host, settings.port)
+        rules = RulesFile(settings.web_config_file, self._tally)
+        self._app = WebApp(self._scrape, rules)
+        self._web = WebServer(self._app, rules, settings.host, settings.port)
         self._thread = threading.Thread(target=self._web.run, name="limelight-web", daemon=True)
 
     @property
@@ -93,6 +95,7 @@ class Exporter:
             self._traces.stop(STOP_SECONDS)
         self._metrics.stop(STOP_SECONDS)
         self._scrape.close()
+        self._app.close()
         self._web.close()
 
 
