@@ -9,13 +9,15 @@ import threading
 from types import FrameType
 from typing import Final
 
+from limelight.errors import ConfigurationError
+
 from .config import Settings
 from .metrics_pipeline import MetricsPipeline
 from .otlp_sink import sink_from
 from .scrape import Scrape
 from .tally import OwnTally
 from .trace_pipeline import TracePipeline
-from .web import RulesFile, WebApp, WebServer
+from .web import RulesFile, WebApp, WebServer, read_rules
 
 STOP_SECONDS: Final = 10.0
 _log = logging.getLogger(__name__)
@@ -97,6 +99,23 @@ class Exporter:
         self._scrape.close()
         self._app.close()
         self._web.close()
+
+
+def check(settings: Settings) -> list[str]:
+    """What is wrong with the files and variables that only their users read; nothing is opened or sent."""
+    faults: list[str] = []
+    if settings.web_config_file:
+        try:
+            read_rules(settings.web_config_file)
+        except ConfigurationError as error:
+            faults += str(error).split("\n")
+    try:
+        sink = sink_from(settings.otlp_endpoint, os.environ, OwnTally())
+    except ConfigurationError as error:
+        return [*faults, str(error)]
+    if sink is not None:
+        sink.close()
+    return faults
 
 
 def serve(settings: Settings) -> None:

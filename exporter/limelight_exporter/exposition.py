@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import (
@@ -20,13 +19,16 @@ from prometheus_client.utils import floatToGoString
 
 from .catalog import BUCKETS, CATALOG, Metric
 
-_BOUNDS: Final = tuple(floatToGoString(bound) for bound in (*BUCKETS, float("inf")))
-
 
 class Exposition(Collector):
-    """The samples of one scrape; add them in any order, the catalogue's order is served."""
+    """The samples of one scrape; add them in any order, the catalogue's order is served.
 
-    def __init__(self) -> None:
+    Args:
+        buckets: Upper bounds of all histograms, without the one that has no end.
+    """
+
+    def __init__(self, buckets: Sequence[float] = BUCKETS) -> None:
+        self._bounds = [floatToGoString(bound) for bound in (*buckets, float("inf"))]
         self._families: dict[str, Family] = {}
 
     def add(self, name: str, labels: Sequence[str], value: float) -> None:
@@ -47,7 +49,9 @@ class Exposition(Collector):
         """Add a histogram; `counts` are per bucket, not cumulative, the last one beyond the highest bound."""
         family = self._family(name)
         if isinstance(family, HistogramMetricFamily):
-            family.add_metric(labels, list(zip(_BOUNDS, itertools.accumulate(counts), strict=True)), total)
+            family.add_metric(
+                labels, list(zip(self._bounds, itertools.accumulate(counts), strict=True)), total
+            )
 
     def collect(self) -> Iterator[Family]:
         """The families that have samples."""

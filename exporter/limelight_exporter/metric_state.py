@@ -10,7 +10,8 @@ from typing import Final
 import msgspec
 
 from . import catalog
-from .catalog import BUCKETS, CATALOG, KEPT_PER_QUEUE, Section
+from .catalog import CATALOG, KEPT_PER_QUEUE, Section
+from .config_file import DEFAULTS, FileSettings
 from .exposition import Exposition
 from .labels import LENGTH_LIMIT, Bounded
 from .ops import Add, Declare, Observe, Op
@@ -53,7 +54,7 @@ class SavedState(msgspec.Struct, frozen=True, kw_only=True):
 class _Histogram:
     __slots__ = ("counts", "total")
 
-    def __init__(self, counts: Iterable[int] = (0,) * (len(BUCKETS) + 1), total: float = 0.0) -> None:
+    def __init__(self, counts: Iterable[int], total: float = 0.0) -> None:
         self.counts = list(counts)
         self.total = total
 
@@ -63,19 +64,28 @@ class QueueState:
 
     Args:
         queue: Its name; the first label of every series.
-        saved: What to go on from; metrics that the catalogue no longer has are left behind.
+        saved: What to go on from; metrics that are no longer, and histograms of other buckets, are left behind.
+        chosen: Buckets and limits.
+        born: Counters without labels that exist from the start.
     """
 
-    def __init__(self, queue: str, saved: SavedState | None = None) -> None:
+    def __init__(
+        self,
+        queue: str,
+        saved: SavedState | None = None,
+        chosen: FileSettings = DEFAULTS,
+        born: Iterable[str] = _BORN_AT_ZERO,
+    ) -> None:
         self._queue = queue
+        self._buckets = chosen.buckets
         self._lock = threading.Lock()
         self._bounds = {
-            "task": Bounded(catalog.TASK_LIMIT, saved.tasks if saved else ()),
-            "error_type": Bounded(catalog.ERROR_TYPE_LIMIT, saved.error_types if saved else ()),
+            "task": Bounded(chosen.limits.tasks, saved.tasks if saved else ()),
+            "error_type": Bounded(chosen.limits.error_types, saved.error_types if saved else ()),
         }
         self._counters: dict[str, dict[_Labels, float]] = {name: {} for name in _COUNTERS}
         self._histograms: dict[str, dict[_Labels, _Histogram]] = {name: {} for name in _HISTOGRAMS}
-        for name in _BORN_AT_ZERO:
+        for name in born:
             self._counters[name][()] = 0
         if saved is not None:
             self._restore(saved)
@@ -90,7 +100,7 @@ class QueueState:
                     cells[labels] = cells.get(labels, 0) + op.amount
                 elif isinstance(op, Observe):
                     histogram = self._histogram(op.metric, op.labels)
-                    histogram.counts[bisect.bisect_left(BUCKETS, op.value)] += 1
+                    histogram.counts[bisect.bisect_left(self._buckets, op.value)] += 1
                     histogram.total += op.value
                 else:
                     self._declare(op)
@@ -126,7 +136,7 @@ class QueueState:
                 ]
                 for name, cells in self._histograms.items()
             },
-            buckets=BUCKETS,
+            buckets=self._buckets,
             tasks=self._bounds["task"].values,
             error_types=self._bounds["error_type"].values,
         )
@@ -140,7 +150,7 @@ class QueueState:
     def _restore(self, saved: SavedState) -> None:
         for name in self._counters.keys() & saved.counters.keys():
             self._counters[name].update(saved.counters[name])
-        if saved.buckets == BUCKETS:
+        if saved.buckets == self._buckets:
             for name in self._histograms.keys() & saved.histograms.keys():
                 for cell in saved.histograms[name]:
                     self._histograms[name][cell.labels] = _Histogram(cell.counts, cell.total)
@@ -149,7 +159,7 @@ class QueueState:
         cells = self._histograms[metric]
         if labels not in cells:
             labels = self._bounded(metric, labels)
-        return cells.get(labels) or cells.setdefault(labels, _Histogram())
+        return cells.get(labels) or cells.setdefault(labels, _Histogram([0] * (len(self._buckets) + 1)))
 
     def _declare(self, op: Declare) -> None:
         if op.metric in self._histograms:

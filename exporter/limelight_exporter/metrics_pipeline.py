@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from limelight.errors import ConfigurationError, LimelightError, RedisError
-from limelight.inspection import queue_names
 
 from . import catalog
 from .config import Settings
-from .connection import NO_ANSWER, connect, explain
+from .connection import NO_ANSWER, connect, explain, exported_queues
 from .ports import Tally
 from .queue_fold import QueueFold
 
@@ -36,6 +35,7 @@ class MetricsPipeline:
 
     def __init__(self, settings: Settings, tally: Tally) -> None:
         self._links = connect(settings)
+        self._settings = settings
         self._address = settings.redis_address
         self._group = settings.group
         self._tally = tally
@@ -129,7 +129,7 @@ class MetricsPipeline:
 
     def _announced(self) -> Sequence[str]:
         try:
-            return queue_names(self._links)
+            return exported_queues(self._links, self._settings)
         except NO_ANSWER:
             if not (self._links.address.is_cluster and self._folds):
                 raise
@@ -137,7 +137,10 @@ class MetricsPipeline:
 
     def _adopt(self, queue: str) -> None:
         try:
-            self._folds = {**self._folds, queue: QueueFold(self._links, queue, self._group)}
+            self._folds = {
+                **self._folds,
+                queue: QueueFold(self._links, queue, self._group, self._settings.file),
+            }
         except ConfigurationError as error:
             self._refused.add(queue)
             _log.warning("left out of the registry: %s", error)

@@ -10,6 +10,7 @@ from typing import Final
 from limelight.storage.links import Links
 
 from . import catalog
+from .config_file import DEFAULTS, FileSettings
 from .fold import fold
 from .metric_state import QueueState
 from .ops import Add, Op
@@ -28,14 +29,21 @@ class QueueFold:
         links: The way to Redis.
         queue: Name of the queue.
         group: Exporter group whose snapshot is shared.
+        chosen: Buckets and limits.
         clock: Monotonic seconds.
     """
 
     def __init__(
-        self, links: Links, queue: str, group: str, clock: Callable[[], float] = time.monotonic
+        self,
+        links: Links,
+        queue: str,
+        group: str,
+        chosen: FileSettings = DEFAULTS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.queue = queue
-        self.state = QueueState(queue)
+        self._chosen = chosen
+        self.state = QueueState(queue, chosen=chosen)
         self.position = Position()
         self.loaded = False
         self.caught_up = False
@@ -113,7 +121,7 @@ class QueueFold:
         return ahead
 
     def _take_over(self, snapshot: Snapshot) -> None:
-        self.state = QueueState(self.queue, snapshot.state)
+        self.state = QueueState(self.queue, snapshot.state, self._chosen)
         self.position = snapshot.position
 
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from limelight.errors import ConfigurationError, LimelightError
-from limelight.inspection import QueueView, ServerView, queue_names, queue_view, server_view
+from limelight.inspection import QueueView, ServerView, queue_view, server_view
 from limelight.keys import REGISTRY, QueueKeys
 
 from . import __version__, catalog
 from .config import Settings
-from .connection import NO_ANSWER, connect
+from .connection import NO_ANSWER, connect, exported_queues
 from .exposition import Exposition, Renderer
 from .gauges import queue_gauges, server_gauges
 from .metrics_pipeline import MetricsPipeline
@@ -66,7 +66,7 @@ class Scrape:
 
     def metrics(self, accept: str, budget_seconds: float) -> tuple[bytes, str]:
         """The exposition and its content type, within the time given."""
-        exposition, began = Exposition(), time.monotonic()
+        exposition, began = Exposition(self._settings.file.buckets), time.monotonic()
         deadline = began + budget_seconds * (1 - _RENDERING_SHARE)
         look = self._look(deadline)
         looked = time.monotonic()
@@ -117,7 +117,7 @@ class Scrape:
         complete = True
         names = set(self._pipeline.folds)
         try:
-            names.update(queue_names(self._links))
+            names.update(exported_queues(self._links, self._settings))
             self._look_at_server(REGISTRY, servers)
         except NO_ANSWER:
             if not self._links.address.is_cluster:

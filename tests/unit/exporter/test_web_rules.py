@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -203,3 +204,19 @@ def test_each_suite_of_the_table_is_one_that_openssl_knows(suite: str) -> None:
     import ssl
 
     ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ciphers(_CIPHERS[suite] + ":@SECLEVEL=0")
+
+
+def test_the_example_on_the_page_can_be_used(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "exporter.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(tls_server_config.*?)```", page, re.DOTALL)
+    authority = Authority(tmp_path)
+    pair = authority.server("localhost")
+    for made, name in (
+        (pair.certificate, "server.crt"),
+        (pair.key, "server.key"),
+        (authority.certificate, "clients.crt"),
+    ):
+        made.rename(tmp_path / name)
+    rules, _ = read_rules(written(tmp_path, example))
+    assert rules.needs_client
+    assert rules.interval_seconds == 0.1
