@@ -14,6 +14,7 @@ from limelight.errors import ConfigurationError
 from .config import Settings
 from .metrics_pipeline import MetricsPipeline
 from .otlp_sink import sink_from
+from .pubsub_source import Subscriptions
 from .scrape import Scrape
 from .tally import OwnTally
 from .trace_pipeline import TracePipeline
@@ -41,7 +42,10 @@ class Exporter:
         sink = sink_from(settings.otlp_endpoint, os.environ, self._tally)
         self._metrics = MetricsPipeline(settings, self._tally)
         self._traces = TracePipeline(settings, sink, self._tally) if sink else None
-        self._scrape = Scrape(settings, self._metrics, self._tally, tracing=sink is not None)
+        self._subscriptions = Subscriptions(settings)
+        self._scrape = Scrape(
+            settings, self._metrics, self._subscriptions, self._tally, tracing=sink is not None
+        )
         rules = RulesFile(settings.web_config_file, self._tally)
         self._app = WebApp(self._scrape, rules)
         self._web = WebServer(self._app, rules, settings.host, settings.port)
@@ -89,12 +93,14 @@ class Exporter:
 
     def _start_pipelines(self) -> None:
         self._metrics.start()
+        self._subscriptions.start()
         if self._traces is not None:
             self._traces.start()
 
     def _stop_pipelines(self) -> None:
         if self._traces is not None:
             self._traces.stop(STOP_SECONDS)
+        self._subscriptions.stop(STOP_SECONDS)
         self._metrics.stop(STOP_SECONDS)
         self._scrape.close()
         self._app.close()

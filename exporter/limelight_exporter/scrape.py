@@ -20,6 +20,7 @@ from .connection import NO_ANSWER, connect, exported_queues
 from .exposition import Exposition, Renderer
 from .gauges import queue_gauges, server_gauges
 from .metrics_pipeline import MetricsPipeline
+from .pubsub_source import Subscriptions
 from .queue_fold import QueueFold
 from .tally import OwnTally
 
@@ -44,16 +45,24 @@ class Scrape:
     Args:
         settings: Where Redis is.
         pipeline: Folds the streams.
+        subscriptions: Hear what is told without a stream.
         tally: What the exporter counts about itself.
         tracing: Whether spans are exported, for the landing page.
     """
 
     def __init__(
-        self, settings: Settings, pipeline: MetricsPipeline, tally: OwnTally, *, tracing: bool
+        self,
+        settings: Settings,
+        pipeline: MetricsPipeline,
+        subscriptions: Subscriptions,
+        tally: OwnTally,
+        *,
+        tracing: bool,
     ) -> None:
         self._links = connect(settings)
         self._settings = settings
         self._pipeline = pipeline
+        self._subscriptions = subscriptions
         self._tally = tally
         self._tracing = tracing
         self._renderer = Renderer()
@@ -76,6 +85,7 @@ class Scrape:
         )
         self._show_redis(exposition, look, looked - began)
         self._show_events(exposition, look, looked)
+        self._subscriptions.collect(exposition, self._pipeline.folds)
         self._show_exporter(exposition)
         return self._renderer.render(exposition, accept)
 
@@ -84,7 +94,7 @@ class Scrape:
         if trouble := self._pipeline.trouble:
             return [f"{trouble}."]
         if self._pipeline.replayed:
-            return []
+            return self._subscriptions.unready()
         behind = [name for name, fold in self._pipeline.folds.items() if not fold.caught_up]
         return [f"Reading what queue {name} told before." for name in behind] or ["Looking for queues."]
 
@@ -96,6 +106,8 @@ class Scrape:
         yield "Redis", self._settings.redis_address
         yield "Exporter group", self._settings.group
         yield "Queues", ", ".join(self._pipeline.folds) or "none found yet"
+        if self._settings.pubsub:
+            yield "Channels", ", ".join(self._settings.pubsub)
         yield "Traces", "exported by OTLP" if self._tracing else "off: no OTLP endpoint is set"
 
     def _look(self, deadline: float) -> _Look:
