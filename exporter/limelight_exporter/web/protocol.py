@@ -90,6 +90,12 @@ class Connection(H11Protocol):
         if self.cycle is not before:
             self._answering()
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request; if it began as one, what the app has to say to it is sent no more."""
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+        super().send_400_response(msg)
+
     def on_response_complete(self) -> None:
         """Wait for the next request; the time limit between two is uvicorn's."""
         before = self.cycle
