@@ -78,12 +78,7 @@ def _loaded(content: bytes, faults: Faults) -> Any:
         faults.add(place, f"is no YAML that can be used: {error.problem or error.context}")
     except yaml.YAMLError:
         faults.add("", "is no text in UTF-8")
-    except (
-        RecursionError,
-        ValueError,
-        TypeError,
-        OverflowError,
-    ):  # too deep; numbers and dates that are none
+    except Exception:  # PyYAML lets through whatever its numbers, dates and depth make Python say
         faults.add("", "is no YAML that can be used: a value is nested too deeply, or no number or date")
     return None
 
