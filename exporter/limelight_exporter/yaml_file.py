@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -11,6 +12,9 @@ import msgspec
 import yaml
 
 LARGEST_BYTES: Final = 131_072
+_LONGEST_PLACE: Final = 100
+_HASH: Final = re.compile(r"\$2\S*")
+"""Somebody who forgets a colon, or swaps name and hash, has a hash where a name belongs."""
 _Shape = TypeVar("_Shape", bound=msgspec.Struct)
 
 
@@ -26,8 +30,9 @@ class Faults:
         self.told: list[str] = []
 
     def add(self, place: str, what: str) -> None:
-        """Note a fault at a place such as ``limits.tasks``; "" is the file as a whole."""
-        self.told.append(f"{self._name}: {place}: {what}" if place else f"{self._name}: {what}")
+        """Note a fault at a place such as ``limits.tasks``; "" is the file as a whole. A hash in it is not shown."""
+        where = f"{_HASH.sub('(a hash)', place)[:_LONGEST_PLACE]}: " if place else ""
+        self.told.append(f"{self._name}: {where}{_HASH.sub('(a hash)', what)}")
 
 
 def read_text(path: str, faults: Faults) -> bytes:
@@ -114,7 +119,7 @@ def _value(kind: Any, raw: Any, place: str, faults: Faults) -> Any:
 
 
 def _refuse_key(key: object, place: str, fields: Mapping[str, Any], faults: Faults) -> None:
-    name = str(key)[:60]
+    name = str(key)[:40]
     close = difflib.get_close_matches(name, fields, 1)
     hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(fields)}"
     faults.add(place, f"unknown name {name!r}: {hint}")

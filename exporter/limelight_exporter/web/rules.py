@@ -124,7 +124,7 @@ def _check_users(users: Mapping[str, str], faults: Faults) -> None:
     if len(users) > MOST_USERS:
         faults.add("basic_auth_users", f"at most {MOST_USERS:,}: let a proxy check that many")
     for name, secret in users.items():
-        place = f"basic_auth_users.{name[:80]}"
+        place = f"basic_auth_users.{name}"
         found = _HASH.fullmatch(secret)
         if not name or ":" in name or not name.isprintable():
             faults.add(place, "a name is not empty and has no colon")
@@ -136,7 +136,7 @@ def _check_users(users: Mapping[str, str], faults: Faults) -> None:
 
 def _headers(given: Mapping[str, str], faults: Faults) -> tuple[tuple[str, str], ...]:
     for name, value in given.items():
-        place = f"http_server_config.headers.{name[:80]}"
+        place = f"http_server_config.headers.{name}"
         allowed = _HEADERS.get(name)
         if allowed is None:
             faults.add(place, f"cannot be set: there are {', '.join(_HEADERS)}")

@@ -137,6 +137,18 @@ def test_what_cannot_be_used_is_told(tmp_path: Path, text: str, what: str) -> No
     assert any(what in line for line in told), told
 
 
+def test_a_hash_where_a_name_belongs_is_not_shown(tmp_path: Path) -> None:
+    secret = "$2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG"
+    for text in (
+        f"basic_auth_users: {{{secret}: alice}}",
+        f"{secret}: alice",
+        f"rate_limit: {{'a {secret}': 1}}",
+    ):
+        told = faults(tmp_path, text)
+        assert "X0h1gDsPsz" not in "".join(told)
+        assert "(a hash)" in "".join(told)
+
+
 def test_a_file_that_is_none_is_told(tmp_path: Path) -> None:
     for path in (tmp_path / "none.yml", tmp_path):
         with pytest.raises(ConfigurationError, match="cannot be read"):
