@@ -8,6 +8,9 @@ from certificates import Authority
 from web_side import hashed
 
 from limelight.errors import ConfigurationError
+from limelight_exporter import catalog
+from limelight_exporter.tally import OwnTally
+from limelight_exporter.web import RulesFile
 from limelight_exporter.web.rules import read_rules
 from limelight_exporter.web.tls import _CIPHERS
 
@@ -232,3 +235,18 @@ def test_the_example_on_the_page_can_be_used(tmp_path: Path) -> None:
     rules, _ = read_rules(written(tmp_path, example))
     assert rules.needs_client
     assert rules.interval_seconds == 0.1
+
+
+def test_whether_the_file_as_it_is_now_is_in_force_is_a_metric(tmp_path: Path) -> None:
+    tally = OwnTally()
+
+    def taken() -> float:
+        return tally._values[catalog.WEB_CONFIG_TAKEN, ()]
+
+    path = written(tmp_path, "rate_limit: {interval: 1s, burst: 1}")
+    rules = RulesFile(path, tally)
+    assert taken() == 1
+    for text, force, interval in (("nonsense: [", 0, 1.0), ("rate_limit: {interval: 5s, burst: 1}", 1, 5.0)):
+        written(tmp_path, text)
+        rules.refresh()
+        assert (taken(), rules.current.interval_seconds) == (force, interval)
