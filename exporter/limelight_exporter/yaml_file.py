@@ -15,6 +15,8 @@ LARGEST_BYTES: Final = 131_072
 _LONGEST_PLACE: Final = 100
 _HASH: Final = re.compile(r"\$2\S*")
 """Somebody who forgets a colon, or swaps name and hash, has a hash where a name belongs."""
+_SECRET: Final = re.compile(r"[./A-Za-z0-9]{53,}")
+"""A hash without its beginning; no name of a place is that long."""
 _Shape = TypeVar("_Shape", bound=msgspec.Struct)
 
 
@@ -31,7 +33,7 @@ class Faults:
 
     def add(self, place: str, what: str) -> None:
         """Note a fault at a place such as ``limits.tasks``; "" is the file as a whole. A hash in it is not shown."""
-        where = f"{_HASH.sub('(a hash)', place)[:_LONGEST_PLACE]}: " if place else ""
+        where = f"{_SECRET.sub('(a hash)', _HASH.sub('(a hash)', place))[:_LONGEST_PLACE]}: " if place else ""
         self.told.append(f"{self._name}: {where}{_HASH.sub('(a hash)', what)}")
 
 
