@@ -121,6 +121,10 @@ COLLECTOR_SECONDS: Final = "limelight_exporter_scrape_collector_duration_seconds
 COLLECTOR_SUCCESS: Final = "limelight_exporter_scrape_collector_success"
 CLOCK_SKEW: Final = "limelight_exporter_clock_skew_seconds"
 RECONNECTS: Final = "limelight_exporter_redis_reconnects_total"
+SOURCE_INFO: Final = "limelight_exporter_source_info"
+SUBSCRIBED: Final = "limelight_exporter_subscribed"
+SUBSCRIPTION_BREAKS: Final = "limelight_exporter_subscription_breaks_total"
+WEB_CONFIG_TAKEN: Final = "limelight_exporter_web_config_last_reload_successful"
 
 _Q: Final = ("queue",)
 _QT: Final = ("queue", "task")
@@ -316,6 +320,30 @@ _ABOUT_EXPORTER: Final = (
         "By how much the clock of a consumer's host is ahead of Redis' clock; negative if it is behind. At most a day.",
     ),
     _own(RECONNECTS, (), "Times Redis was found again after it had been away."),
+    Metric(
+        SOURCE_INFO,
+        "info",
+        Section.EXPORTER,
+        ("queue", "mode"),
+        "How a queue that is not read from its stream is heard of; always 1. mode=pubsub: losses are not known, "
+        "totals start at 0 with the exporter, and two exporters differ.",
+    ),
+    _own(
+        SUBSCRIBED,
+        _Q,
+        "Whether the channel of a queue that is heard of by pub/sub is subscribed to (1) or not (0).",
+    ),
+    _own(
+        SUBSCRIPTION_BREAKS,
+        _Q,
+        "Times a pub/sub subscription broke: what was told until the next one is lost, nobody knows how much.",
+    ),
+    _own(
+        WEB_CONFIG_TAKEN,
+        (),
+        "1: the file of --web.config.file is in force as it is. 0: it changed, is wrong, and the version before "
+        "stays. Absent without one.",
+    ),
 )
 
 CATALOG: Final[Mapping[str, Metric]] = {

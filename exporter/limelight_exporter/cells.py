@@ -10,12 +10,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from .catalog import BUCKETS
-
 MICROS: Final = 1_000_000
 """How many of what is kept make a second."""
-
-_BOUNDS: Final = tuple(round(bound * MICROS) for bound in BUCKETS)
 
 
 def micros(seconds: Sequence[float]) -> list[int]:
@@ -23,6 +19,11 @@ def micros(seconds: Sequence[float]) -> list[int]:
     if not any(seconds):
         return [0] * len(seconds)
     return [int(value * 1e6 + 0.5) for value in seconds]
+
+
+def in_micros(buckets: Iterable[float]) -> tuple[int, ...]:
+    """Upper bounds in seconds as histograms take them."""
+    return tuple(round(bound * MICROS) for bound in buckets)
 
 
 class Exemplar(NamedTuple):
@@ -56,12 +57,18 @@ class Histogram:
         counts: Per bucket, not cumulative, the last one beyond the highest bound.
         micros: Sum of all values.
         exemplars: Bucket → the newest one in it.
+
+    Args:
+        bounds: Upper bounds in µs, without the one that has no end.
+        counts: What to go on from.
+        total: Likewise.
     """
 
-    __slots__ = ("counts", "exemplars", "micros")
+    __slots__ = ("_bounds", "counts", "exemplars", "micros")
 
-    def __init__(self, counts: Iterable[int] = (0,) * (len(BUCKETS) + 1), total: int = 0) -> None:
-        self.counts = list(counts)
+    def __init__(self, bounds: tuple[int, ...], counts: Iterable[int] = (), total: int = 0) -> None:
+        self._bounds = bounds
+        self.counts = list(counts) or [0] * (len(bounds) + 1)
         self.micros = total
         self.exemplars: dict[int, Exemplar] = {}
 
@@ -73,7 +80,7 @@ class Histogram:
         self.micros += sum(values)
         counts, touched = self.counts, 0
         ordered, begin = sorted(values), 0
-        for bucket, bound in enumerate(_BOUNDS):
+        for bucket, bound in enumerate(self._bounds):
             end = bisect_right(ordered, bound, begin)
             if end > begin:
                 counts[bucket] += end - begin
@@ -84,7 +91,6 @@ class Histogram:
         counts[-1] += len(ordered) - begin
         return touched + 1
 
-
-def bucket_of(value: int) -> int:
-    """Which bucket a value in µs falls into."""
-    return bisect_left(_BOUNDS, value)
+    def bucket_of(self, value: int) -> int:
+        """Which bucket a value in µs falls into."""
+        return bisect_left(self._bounds, value)

@@ -20,7 +20,6 @@ from .catalog import BUCKETS, CATALOG, Metric
 from .cells import Exemplar
 
 _OPENMETRICS: Final = "application/openmetrics-text"
-_BOUNDS: Final = tuple(floatToGoString(bound) for bound in (*BUCKETS, math.inf))
 _LINES_AT_ONCE: Final = 500
 _NO_EXEMPLARS: Final[Mapping[int, Exemplar]] = {}
 
@@ -39,9 +38,14 @@ class _Distribution(NamedTuple):
 
 
 class Exposition:
-    """The samples of one scrape; add them in any order, the catalogue's order is served."""
+    """The samples of one scrape; add them in any order, the catalogue's order is served.
 
-    def __init__(self) -> None:
+    Args:
+        buckets: Upper bounds of all histograms, without the one that has no end.
+    """
+
+    def __init__(self, buckets: Sequence[float] = BUCKETS) -> None:
+        self._bounds = tuple(floatToGoString(bound) for bound in (*buckets, math.inf))
         self._rows: dict[str, list[_Row]] = {}
         self._distributions: dict[str, list[_Distribution]] = {}
 
@@ -92,7 +96,7 @@ class Exposition:
             elif name in self._distributions:
                 yield _head(metric, openmetrics=openmetrics)
                 for distribution in self._distributions[name]:
-                    yield from _distribution(metric, distribution, latest)
+                    yield from _distribution(metric, distribution, self._bounds, latest)
 
 
 class Renderer:
@@ -145,11 +149,13 @@ def _row(metric: Metric, row: _Row, latest: float | None) -> str:
     )
 
 
-def _distribution(metric: Metric, row: _Distribution, latest: float | None) -> Iterator[str]:
+def _distribution(
+    metric: Metric, row: _Distribution, bounds: Sequence[str], latest: float | None
+) -> Iterator[str]:
     name, labels = metric.name, _labels(metric.labels, row.labels)
     bucket = f'{name}_bucket{{{labels},le="'
     count = 0
-    for at, (bound, cumulated) in enumerate(zip(_BOUNDS, itertools.accumulate(row.counts), strict=True)):
+    for at, (bound, cumulated) in enumerate(zip(bounds, itertools.accumulate(row.counts), strict=True)):
         count = cumulated
         yield f'{bucket}{bound}"}} {count}.0{_exemplar(row.exemplars.get(at), latest)}\n'
     yield f"{name}_count{{{labels}}} {count}.0\n{name}_sum{{{labels}}} {_number(row.total)}\n"

@@ -150,10 +150,10 @@ def _judged(kind: Kind, name: str, measure: Measure, objectives: Objectives) -> 
         yield Judge(catalog.SLO_EVALUATIONS, (kind.label, name), measure, objective.threshold_seconds)
 
 
-def remarks(event: MetricEvent) -> Iterator[Op]:
+def remarks(event: MetricEvent, most_tasks: int) -> Iterator[Op]:
     """What one event tells beside its kind: whom a consumer serves, and what its emitter had to drop."""
     if event.status == contract.EVENT_CONSUMER_STARTED:
-        yield from _announced(event)
+        yield from _announced(event, most_tasks)
     if 0 < event.dropped <= MOST_DROPPED:
         yield Add(catalog.EVENTS_LOST, (), event.dropped)
     elif event.dropped:
@@ -165,12 +165,12 @@ def declared(event: MetricEvent, task: str) -> Objectives:
     return {name: one for name, one in event.slo.get(task, {}).items() if is_sound(name, one)}
 
 
-def _announced(event: MetricEvent) -> Iterator[Op]:
+def _announced(event: MetricEvent, most_tasks: int) -> Iterator[Op]:
     """A consumer names its tasks: all their series exist from now on, at zero."""
     yield Declare(catalog.PERIODIC_CHECKS)
     for status in sorted(contract.CONSUMER_ERRORS):
         yield Declare(catalog.CONSUMER_ERRORS, (status,))
-    for task in event.tasks[: catalog.TASK_LIMIT]:
+    for task in event.tasks[:most_tasks]:
         for metric in (
             catalog.ENQUEUED,
             catalog.RETRIES,

@@ -14,8 +14,9 @@ from limelight.slo import Objective
 
 from . import catalog
 from .attendance import UNKNOWN_ERROR, Attendance, SavedAttendance, names_any
-from .catalog import BUCKETS, CATALOG, KEPT_PER_QUEUE, Section
-from .cells import MICROS, Counter, Histogram
+from .catalog import CATALOG, KEPT_PER_QUEUE, Section
+from .cells import MICROS, Counter, Histogram, in_micros
+from .config_file import DEFAULTS, FileSettings
 from .exposition import Exposition
 from .fold import Kind, MetricEvent, Objectives, declared, fold, remarks
 from .labels import LENGTH_LIMIT, OTHER, Bounded
@@ -74,17 +75,27 @@ class QueueState:
 
     Args:
         queue: Its name; the first label of every series.
-        saved: What to go on from; metrics that the catalogue no longer has are left behind.
+        saved: What to go on from; metrics that are no longer, and histograms of other buckets, are left behind.
+        chosen: Buckets and limits.
         exemplars: Whether histograms and failures point at spans.
     """
 
-    def __init__(self, queue: str, saved: SavedState | None = None, *, exemplars: bool = False) -> None:
+    def __init__(
+        self,
+        queue: str,
+        saved: SavedState | None = None,
+        chosen: FileSettings = DEFAULTS,
+        *,
+        exemplars: bool = False,
+    ) -> None:
         self._queue = queue
+        self._buckets, self._limits = chosen.buckets, chosen.limits
+        self._bounds_in_micros = in_micros(chosen.buckets)
         self._exemplars = exemplars
         self._lock = threading.Lock()
         self._bounds = {
-            "task": Bounded(catalog.TASK_LIMIT, saved.tasks if saved else ()),
-            "error_type": Bounded(catalog.ERROR_TYPE_LIMIT, saved.error_types if saved else ()),
+            "task": Bounded(chosen.limits.tasks, saved.tasks if saved else ()),
+            "error_type": Bounded(chosen.limits.error_types, saved.error_types if saved else ()),
         }
         self._counters: dict[str, dict[_Labels, Counter]] = {name: {} for name in _COUNTERS}
         self._histograms: dict[str, dict[_Labels, Histogram]] = {name: {} for name in _HISTOGRAMS}
@@ -194,7 +205,7 @@ class QueueState:
                 ]
                 for name, cells in self._histograms.items()
             },
-            buckets=BUCKETS,
+            buckets=self._buckets,
             tasks=self._bounds["task"].values,
             error_types=self._bounds["error_type"].values,
             objectives=dict(self._objectives),
@@ -211,7 +222,7 @@ class QueueState:
         return sum(map(len, self._counters.values())) + sum(map(len, self._histograms.values()))
 
     def _is_full(self) -> bool:
-        return self._size() >= catalog.SERIES_LIMIT
+        return self._size() >= self._limits.series
 
     def _forget(self, label: str, values: frozenset[str]) -> None:
         families: tuple[tuple[str, dict[_Labels, Any]], ...] = (
@@ -231,10 +242,12 @@ class QueueState:
         for name in self._counters.keys() & saved.counters.keys():
             for labels, value in saved.counters[name]:
                 self._counters[name][labels] = Counter(value)
-        if saved.buckets == BUCKETS:
+        if saved.buckets == self._buckets:
             for name in self._histograms.keys() & saved.histograms.keys():
                 for cell in saved.histograms[name]:
-                    self._histograms[name][cell.labels] = Histogram(cell.counts, cell.micros)
+                    self._histograms[name][cell.labels] = Histogram(
+                        self._bounds_in_micros, cell.counts, cell.micros
+                    )
         self._objectives = dict(saved.objectives)
 
     # -- Folding ----------------------------------------------------------------------------------------
@@ -263,7 +276,7 @@ class QueueState:
         self._attendance.hear(label, filter(self._bounds[label].__contains__, values))
 
     def _remark(self, event: MetricEvent) -> None:
-        for op in remarks(event):
+        for op in remarks(event, self._limits.tasks):
             self._carry_out(op)
         if event.status == contract.EVENT_CONSUMER_STARTED:
             self._declare_objectives(event)
@@ -272,7 +285,7 @@ class QueueState:
 
     def _declare_objectives(self, event: MetricEvent) -> None:
         """The consumer that started last says what its tasks are held to."""
-        for task in event.tasks[: catalog.TASK_LIMIT]:
+        for task in event.tasks[: self._limits.tasks]:
             (kept,) = self._bounded(catalog.ENQUEUED, (task,))
             objectives = declared(event, task)
             if objectives and kept == task:
@@ -331,7 +344,7 @@ class QueueState:
     def _histogram(self, metric: str, labels: _Labels) -> Histogram:
         labels = self._bounded(metric, labels)
         cells = self._histograms[metric]
-        return cells.get(labels) or cells.setdefault(labels, Histogram())
+        return cells.get(labels) or cells.setdefault(labels, Histogram(self._bounds_in_micros))
 
     def _bounded(self, metric: str, labels: _Labels) -> _Labels:
         """The labels as they may be kept."""

@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from limelight.errors import ConfigurationError, LimelightError, RedisError
-from limelight.inspection import queue_names
 
 from . import catalog
 from .config import Settings
-from .connection import NO_ANSWER, connect, explain
+from .connection import NO_ANSWER, connect, explain, exported_queues
 from .floor import StateFolder
 from .ports import Tally
 from .queue_fold import QueueFold
@@ -41,6 +40,7 @@ class MetricsPipeline:
 
     def __init__(self, settings: Settings, tally: Tally, *, exemplars: bool = False) -> None:
         self._links = connect(settings)
+        self._settings = settings
         self._address = settings.redis_address
         self._group = settings.group
         self._folder = StateFolder(settings.state_dir, settings.group) if settings.state_dir else None
@@ -137,20 +137,22 @@ class MetricsPipeline:
 
     def _announced(self) -> Sequence[str]:
         try:
-            return queue_names(self._links)
+            return exported_queues(self._links, self._settings)
         except NO_ANSWER:
             if not (self._links.address.is_cluster and self._folds):
                 raise
             return ()  # the registry's node is away, those of the queues need not be
 
     def _adopt(self, queue: str) -> None:
-        if len(self._folds) >= catalog.QUEUE_LIMIT:
+        if len(self._folds) >= self._settings.file.limits.queues:
             self._refused.add(queue)
             _log.warning("queue %s is left out: there are %d already", queue, len(self._folds))
             return
         try:
             floor = self._folder.file(queue) if self._folder else None
-            fold = QueueFold(self._links, queue, self._group, exemplars=self._exemplars, floor=floor)
+            fold = QueueFold(
+                self._links, queue, self._group, self._settings.file, exemplars=self._exemplars, floor=floor
+            )
             self._folds = {**self._folds, queue: fold}
             self._tally.add(catalog.READERS_FORGOTTEN, (queue,), 0)
         except ConfigurationError as error:

@@ -10,6 +10,7 @@ from typing import Final
 from limelight.storage.links import Links
 
 from . import catalog
+from .config_file import DEFAULTS, FileSettings
 from .exposition import Exposition
 from .floor import FloorFile
 from .fold import MetricEvent, decode
@@ -34,6 +35,7 @@ class QueueFold:
         links: The way to Redis.
         queue: Name of the queue.
         group: Exporter group whose snapshot is shared.
+        chosen: Buckets and limits.
         exemplars: Whether histograms and failures point at spans: if they are exported.
         clock: Monotonic seconds.
         floor: Keeps what was counted outside Redis too.
@@ -44,14 +46,15 @@ class QueueFold:
         links: Links,
         queue: str,
         group: str,
+        chosen: FileSettings = DEFAULTS,
         *,
         exemplars: bool = False,
         clock: Callable[[], float] = time.monotonic,
         floor: FloorFile | None = None,
     ) -> None:
         self.queue = queue
-        self._exemplars = exemplars
-        self._folded = (QueueState(queue, exemplars=exemplars), Position())
+        self._chosen, self._exemplars = chosen, exemplars
+        self._folded = (QueueState(queue, chosen=chosen, exemplars=exemplars), Position())
         self.loaded = False
         self.caught_up = False
         self.saved_at: float | None = None
@@ -209,7 +212,7 @@ class QueueFold:
         return ahead
 
     def _take_over(self, snapshot: Snapshot) -> None:
-        state = QueueState(self.queue, snapshot.state, exemplars=self._exemplars)
+        state = QueueState(self.queue, snapshot.state, self._chosen, exemplars=self._exemplars)
         state.follow(self.state)
         self._folded = (state, snapshot.position)
 

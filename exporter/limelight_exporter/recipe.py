@@ -8,7 +8,7 @@ from itertools import compress
 from operator import attrgetter
 from typing import Final
 
-from .cells import MICROS, Counter, Exemplar, Histogram, bucket_of, micros
+from .cells import MICROS, Counter, Exemplar, Histogram, micros
 from .fold import LONGEST_SECONDS, MetricEvent
 from .ops import Measure
 from .spans import exported_span
@@ -124,7 +124,7 @@ def _exemplify(
     """The newest value in each bucket, if its span is exported, stands for those before it."""
     found = set[int]()
     for at in range(len(values) - 1, -1, -1):
-        bucket = bucket_of(values[at])
+        bucket = histogram.bucket_of(values[at])
         if bucket not in found and (ids := _span_of(events[at])) is not None:
             histogram.exemplars[bucket] = Exemplar(*ids, values[at] / MICROS, events[at].timestamp)
             found.add(bucket)

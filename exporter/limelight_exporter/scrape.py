@@ -11,17 +11,18 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from limelight.errors import LimelightError
-from limelight.inspection import QueueView, ServerView, queue_names, queue_views, server_view
+from limelight.inspection import QueueView, ServerView, queue_views, server_view
 from limelight.keys import REGISTRY, QueueKeys
 
 from . import __version__, catalog
 from .attendance import AWAY_HOURS
 from .config import Settings
-from .connection import NO_ANSWER, connect
+from .connection import NO_ANSWER, connect, exported_queues
 from .exposition import Exposition, Renderer
 from .gauges import clock_gauges, queue_gauges, server_gauges
 from .joint_work import JointWork
 from .metrics_pipeline import MetricsPipeline
+from .pubsub_source import Subscriptions
 from .queue_fold import QueueFold
 from .stream_source import Position
 from .tally import OwnTally
@@ -59,16 +60,24 @@ class Scrape:
     Args:
         settings: Where Redis is.
         pipeline: Folds the streams.
+        subscriptions: Hear what is told without a stream.
         tally: What the exporter counts about itself.
         tracing: Whether spans are exported, for the landing page.
     """
 
     def __init__(
-        self, settings: Settings, pipeline: MetricsPipeline, tally: OwnTally, *, tracing: bool
+        self,
+        settings: Settings,
+        pipeline: MetricsPipeline,
+        subscriptions: Subscriptions,
+        tally: OwnTally,
+        *,
+        tracing: bool,
     ) -> None:
         self._links = connect(settings)
         self._settings = settings
         self._pipeline = pipeline
+        self._subscriptions = subscriptions
         self._tally = tally
         self._tracing = tracing
         self._renderer = Renderer()
@@ -85,7 +94,7 @@ class Scrape:
         return self._joint.ask(accept, time.monotonic() + budget_seconds)
 
     def _answer(self, accept: str, deadline: float) -> tuple[bytes, str]:
-        exposition, began = Exposition(), time.monotonic()
+        exposition, began = Exposition(self._settings.file.buckets), time.monotonic()
         budget = max(0.0, deadline - began)
         look = self._look(began + budget * _LOOKING_SHARE)
         looked = time.monotonic()
@@ -96,6 +105,7 @@ class Scrape:
         )
         self._show_redis(exposition, look)
         self._show_events(exposition, look, looked)
+        self._subscriptions.collect(exposition, self._pipeline.folds)
         self._show_exporter(exposition)
         return self._renderer.render(exposition, accept)
 
@@ -104,7 +114,7 @@ class Scrape:
         if trouble := self._pipeline.trouble:
             return [f"{trouble}."]
         if self._pipeline.replayed:
-            return []
+            return self._subscriptions.unready()
         behind = [name for name, fold in self._pipeline.folds.items() if not fold.caught_up]
         return [f"Reading what queue {name} told before." for name in behind] or ["Looking for queues."]
 
@@ -116,6 +126,8 @@ class Scrape:
         yield "Redis", self._settings.redis_address
         yield "Exporter group", self._settings.group
         yield "Queues", ", ".join(self._pipeline.folds) or "none found yet"
+        if self._settings.pubsub:
+            yield "Channels", ", ".join(self._settings.pubsub)
         yield "Traces", "exported by OTLP" if self._tracing else "off: no OTLP endpoint is set"
 
     def _look(self, deadline: float) -> _Look:
@@ -157,7 +169,7 @@ class Scrape:
         """Look at every queue; False if not all could be seen."""
         names, complete = set(self._pipeline.folds), True
         try:
-            names.update(queue_names(self._links))
+            names.update(exported_queues(self._links, self._settings))
         except NO_ANSWER:
             if not self._links.address.is_cluster:
                 raise

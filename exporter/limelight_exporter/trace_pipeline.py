@@ -15,12 +15,11 @@ from typing import Final
 
 from limelight.errors import ConfigurationError, LimelightError, RedisError
 from limelight.events import Event, decode
-from limelight.inspection import queue_names
 from limelight.storage.links import Links
 
 from . import catalog
 from .config import Settings
-from .connection import connect, explain
+from .connection import connect, explain, exported_queues
 from .ops import SpanRecord
 from .ports import SpanSink, Tally
 from .snapshot import Cursor, Saved
@@ -134,6 +133,7 @@ class TracePipeline:
 
     def __init__(self, settings: Settings, sink: SpanSink, tally: Tally) -> None:
         self._links = connect(settings)
+        self._settings = settings
         self._group = settings.group
         self._sink, self._tally = sink, tally
         self._queues: dict[str, QueueTraces | None] = {}
@@ -168,7 +168,7 @@ class TracePipeline:
         self._save_all()
 
     def _turn(self) -> bool:
-        for queue in queue_names(self._links):
+        for queue in exported_queues(self._links, self._settings):
             if queue not in self._queues:
                 self._queues[queue] = self._adopted(queue)
         more = False

@@ -21,6 +21,7 @@ from limelight.storage.links import Links
 from limelight_exporter import catalog
 from limelight_exporter.attendance import AWAY_HOURS
 from limelight_exporter.config import Settings
+from limelight_exporter.config_file import FileSettings, Limits
 from limelight_exporter.exporter import Exporter
 from limelight_exporter.queue_fold import QueueFold
 from limelight_exporter.snapshot import _SAVE
@@ -502,13 +503,10 @@ def test_a_queue_with_dead_letters_or_consumers_is_shown_however_silent(redis_ur
         assert own(Scraped(ready(running).url), "queue_current") == 1
 
 
-def test_queues_beyond_the_limit_are_left_out_and_counted(
-    redis_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(catalog, "QUEUE_LIMIT", 2)
+def test_queues_beyond_the_limit_are_left_out_and_counted(redis_url: str) -> None:
     StreamWriter(redis_url, "a"), StreamWriter(redis_url, "b"), StreamWriter(redis_url, "c")
     StreamWriter(redis_url).client.zadd(REGISTRY, {"no name": 1})
-    with exporter(redis_url) as running:
+    with exporter(redis_url, file=FileSettings(limits=Limits(queues=2))) as running:
         scraped = Scraped(ready(running).url)
         assert scraped.value("limelight_exporter_queues_left_out") == 2
 

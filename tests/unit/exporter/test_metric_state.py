@@ -15,6 +15,7 @@ from prometheus_client.samples import Sample
 from limelight_exporter import catalog
 from limelight_exporter.attendance import AWAY_HOURS
 from limelight_exporter.cells import Exemplar
+from limelight_exporter.config_file import FileSettings, Limits
 from limelight_exporter.exposition import Exposition, Renderer
 from limelight_exporter.fold import MetricEvent
 from limelight_exporter.labels import OTHER
@@ -218,23 +219,20 @@ def test_who_is_gone_does_not_depend_on_how_the_stream_was_cut_into_batches(
         (hour, started(name) if is_start else told("enqueued", task=name))
         for hour, name, is_start in sorted(told_at, key=lambda one: one[0])
     ]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(catalog, "TASK_LIMIT", 3)
-        whole, cut = QueueState("mail"), QueueState("mail")
-        for hour, group in groupby(stream, key=itemgetter(0)):
-            at(hour, *(one for _, one in group))(whole)
-        for hour, one in stream:
-            at(hour, one)(cut)
-            if data.draw(st.booleans()):
-                cut = QueueState("mail", cut.save())
+    chosen = FileSettings(limits=Limits(tasks=3))
+    whole, cut = QueueState("mail", chosen=chosen), QueueState("mail", chosen=chosen)
+    for hour, group in groupby(stream, key=itemgetter(0)):
+        at(hour, *(one for _, one in group))(whole)
+    for hour, one in stream:
+        at(hour, one)(cut)
+        if data.draw(st.booleans()):
+            cut = QueueState("mail", cut.save(), chosen)
     assert {**msgspec.to_builtins(cut.save())} == {**msgspec.to_builtins(whole.save())}
 
 
-def test_beyond_the_limit_of_series_all_labels_without_bound_are_other(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    state = QueueState("mail")
-    monkeypatch.setattr(catalog, "SERIES_LIMIT", state.series + 2)
+def test_beyond_the_limit_of_series_all_labels_without_bound_are_other() -> None:
+    limits = Limits(series=QueueState("mail").series + 2)
+    state = QueueState("mail", chosen=FileSettings(limits=limits))
     state.fold([], [Add(catalog.ENQUEUED, (name,)) for name in "abcab"])
     assert value(state, catalog.ENQUEUED, "a") == value(state, catalog.ENQUEUED, "b") == 2
     assert value(state, catalog.ENQUEUED, OTHER) == 1
