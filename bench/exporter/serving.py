@@ -15,7 +15,7 @@ from limelight_exporter.exposition import Exposition, Renderer
 from limelight_exporter.fold import MetricEvent
 from limelight_exporter.metric_state import QueueState
 from limelight_exporter.queue_fold import SAVE_SECONDS
-from limelight_exporter.snapshot import Snapshot, pack
+from limelight_exporter.snapshot_format import Snapshot, pack
 from limelight_exporter.stream_source import Position
 
 SERIES = 10_000

@@ -10,8 +10,10 @@ import json
 import os
 import random
 import tracemalloc
+from collections import Counter
 from typing import Any
 
+import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -105,6 +107,44 @@ def test_no_bytes_crash_the_fold_and_everything_is_accounted_for(
     state.collect(exposition, current=True)
     body, _ = Renderer().render(exposition, "application/openmetrics-text; version=1.0.0")
     assert body.endswith(b"# EOF\n")
+
+
+def plain(seq: int) -> list[bytes]:
+    return [
+        b"e",
+        as_json({"status": "enqueued", "queue": "mail", "seq": seq, "timestamp": 1.0, "task": "send"}),
+    ]
+
+
+odd = st.one_of(
+    st.integers(1, 40).map(plain),  # a number that is missing before it, was there, or was never given
+    st.just([b"e", b"junk"]),
+    st.just([b"e", plain(1)[1], b"e", b"junk"]),
+)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.lists(st.one_of(st.none(), st.none(), st.none(), odd), max_size=30), st.data())
+def test_what_is_read_does_not_depend_on_how_the_stream_was_cut_into_batches(
+    stream: list[list[bytes] | None], data: st.DataObject
+) -> None:
+    entries, seq = [], 0
+    for n, body in enumerate(stream):
+        seq += body is None
+        entries.append((f"{n * 1_000_000}-1".encode(), body or plain(seq)))
+    start, last = Position(epoch="e", begun=True), data.draw(st.integers(0, len(entries)))
+    whole = walked(entries, start, last) if entries else Batch(start)
+    pieces: list[Batch[MetricEvent]] = []
+    position, rest = start, entries
+    while rest:
+        size = data.draw(st.integers(1, len(rest)))
+        pieces.append(walked(rest[:size], position, last))
+        position, rest = pieces[-1].position, rest[size:]
+    assert [event.seq for piece in pieces for event in piece.events] == [event.seq for event in whole.events]
+    assert [hour for piece in pieces for hour in piece.hours] == whole.hours
+    assert sum((piece.malformed for piece in pieces), Counter()) == whole.malformed
+    assert sum(piece.lost for piece in pieces) == whole.lost
+    assert msgspec.structs.replace(position, marks=()) == msgspec.structs.replace(whole.position, marks=())
 
 
 POOL: list[Any] = [
