@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache, partial
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 from kinds import KINDS
 from missing import missing
 from otlp import OtlpReceiver
@@ -22,6 +24,16 @@ from limelight import MemoryQueue, RedisQueue
 from limelight.embedded import EmbeddedRedis, find_binary
 from limelight.errors import ConfigurationError
 from limelight.memory import MemoryStore
+
+# How long an example takes says how busy the machine is, and no more.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
+
+
+def pytest_configure() -> None:
+    """Have commands that tests start be interrupted by SIGINT: where we run in the background, it is ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -128,7 +128,11 @@ class Enqueueing(Callbacks):
             for batch in _batches(tasks):
                 write = self._planned(canvas.plan(group(batch)), batch[0])
                 before.close()
-                before.callback(self._finish, self._begin(write))
+                begun = self._begin(write)
+                if begun.sending.posted:
+                    before.callback(self._finish, begun)
+                else:
+                    self._finish(begun)
                 handles += [self._handle(task) for task in batch]
         return ResultGroup(handles)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -27,6 +28,14 @@ class Life:
     ended: float = float("inf")
     asked: int = 0
     code: int | None = None
+
+
+def signaled(pid: int, number: int) -> bool:
+    """Send a signal to a process that may be gone; whether it was there."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+        return True
+    return False
 
 
 class Actor:
@@ -83,16 +92,19 @@ class Actor:
             )
         self.lives.append(Life(self._process.pid, time.time()))
 
-    def kill(self) -> None:
-        """SIGKILL; returns when it is gone."""
+    def kill(self, *, whole: bool = False) -> None:
+        """SIGKILL, also to its worker processes if `whole`; returns when it is gone itself."""
         if self.alive and self._process is not None:
             self.life.asked += 1
-            self._process.kill()
+            self._send(signal.SIGKILL, whole=whole)
             self._process.wait(10)
         assert not self.alive
 
-    def signal(self, number: int) -> None:
-        """Send a signal; one that ends it counts as asked for."""
-        if self.alive and self._process is not None:
+    def signal(self, number: int, *, whole: bool = False) -> None:
+        """Send a signal, also to its worker processes if `whole`; one that ends it counts as asked for."""
+        if self.alive:
             self.life.asked += number in {signal.SIGTERM, signal.SIGINT}
-            self._process.send_signal(number)
+            self._send(number, whole=whole)
+
+    def _send(self, number: int, *, whole: bool) -> None:
+        (os.killpg if whole else os.kill)(self.life.pid, number)  # it leads a group of its own

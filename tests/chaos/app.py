@@ -10,13 +10,14 @@ import inspect
 import os
 import random
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, cast
 
 from limelight import SKIPPED, TaskException, crontab, every
 from limelight.tracecontext import current_run
 
 from .kinds import KINDS, Kind
-from .ledger import Ledger
+from .ledger import PROCESSES, Ledger
 from .plants import plant_from
 from .runs import Run
 from .sender import Sender
@@ -25,6 +26,16 @@ from .target import chaos_queue
 plant_from(os.environ)
 queue = chaos_queue()
 ledger = Ledger(os.environ["CHAOS_LEDGER"])
+processes = Ledger(Path(os.environ["CHAOS_LEDGER"]).with_name(PROCESSES))
+
+
+def here() -> None:
+    """Note a process of a consumer, and to which it belongs: each consumer leads a session of its own."""
+    processes.note(say="process", pid=os.getpid(), parent=os.getppid(), session=os.getsid(0))
+
+
+here()
+os.register_at_fork(after_in_child=here)
 
 
 def noted(key: str = "", inputs: tuple[object, ...] = ()) -> Run:

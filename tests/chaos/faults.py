@@ -17,6 +17,7 @@ import redis
 
 from limelight.storage.scripts import SCRIPTS
 
+from .actors import signaled
 from .schedule import Strike
 
 if TYPE_CHECKING:
@@ -41,9 +42,9 @@ def lasting(seconds: float) -> Iterator[None]:
 
 # -- Processes -------------------------------------------------------------------------------------------
 def kill(stage: Stage, strike: Strike) -> Iterator[None]:
-    """SIGKILL; another process takes its place."""
+    """SIGKILL, with its worker processes or without; another process takes its place."""
     actor = stage.actors[strike.target]
-    actor.kill()
+    actor.kill(whole=_with_all(strike))
     yield from lasting(strike.seconds)
     stage.restart(actor)
 
@@ -51,7 +52,7 @@ def kill(stage: Stage, strike: Strike) -> Iterator[None]:
 def terminate(stage: Stage, strike: Strike) -> Iterator[None]:
     """SIGTERM; another process takes its place when it has ended."""
     actor = stage.actors[strike.target]
-    actor.signal(signal.SIGTERM)
+    actor.signal(signal.SIGTERM, whole=_with_all(strike))
     yield from ended(stage, actor)
     yield from lasting(strike.seconds)
     stage.restart(actor)
@@ -78,11 +79,39 @@ def ended(stage: Stage, actor: Actor) -> Iterator[None]:
 
 
 def freeze(stage: Stage, strike: Strike) -> Iterator[None]:
-    """SIGSTOP, for consumers longer than a lease: what wakes up is a zombie."""
+    """SIGSTOP, with its worker processes or without, for consumers longer than a lease: zombies wake up."""
     actor = stage.actors[strike.target]
-    actor.signal(signal.SIGSTOP)
+    actor.signal(signal.SIGSTOP, whole=_with_all(strike))
     yield from lasting(strike.seconds)
-    actor.signal(signal.SIGCONT)
+    actor.signal(signal.SIGCONT, whole=True)
+
+
+def _with_all(strike: Strike) -> bool:
+    """Whether worker processes are struck as well, as by whatever befalls a machine or a terminal."""
+    return strike.chance < 0.5
+
+
+def kill_worker(stage: Stage, strike: Strike) -> Iterator[None]:
+    """SIGKILL one worker process, or the server that forks them: what is lost is told, others take their place."""
+    if worker := chosen_worker(stage, strike):
+        stage.strike(worker, signal.SIGKILL, "killed")
+    yield
+
+
+def freeze_worker(stage: Stage, strike: Strike) -> Iterator[None]:
+    """SIGSTOP one worker process, also for longer than a lease: its consumer renews what it knows of."""
+    worker = chosen_worker(stage, strike)
+    if worker:
+        stage.strike(worker, signal.SIGSTOP, "frozen")
+    yield from lasting(strike.seconds)
+    if worker:
+        signaled(worker, signal.SIGCONT)
+
+
+def chosen_worker(stage: Stage, strike: Strike) -> int | None:
+    """The pid of one of the worker processes that a consumer has now, if it has any."""
+    workers = stage.workers_of(strike.target.removesuffix(" worker"))
+    return workers[int(strike.chance * len(workers))] if workers else None
 
 
 # -- Redis -----------------------------------------------------------------------------------------------
@@ -186,6 +215,7 @@ FAULTS: Final[Mapping[str, Mapping[str, Fault]]] = {
     "consumer": _PROCESS,
     "producer": _PROCESS,
     "exporter": _PROCESS,
+    "consumer worker": {"kill": kill_worker, "freeze": freeze_worker},
     "consumer line": _LINE,
     "producer line": _LINE,
     "redis": {"kill": kill_redis, "freeze": freeze_redis, "flush scripts": flush_scripts},

@@ -81,10 +81,18 @@ _EITHER: Final = frozenset({"success", "dead"})
 KINDS: Final[Mapping[str, Kind]] = {
     kind.name: kind
     for kind in (
-        Kind(name="instant", share=309, run=runs.returns, ends=_SUCCESS),
+        Kind(name="instant", share=254, run=runs.returns, ends=_SUCCESS),
         Kind(name="nap", share=140, run=runs.naps, ends=_SUCCESS),
-        Kind(name="long", share=15, run=runs.naps_long, ends=_SUCCESS),
+        Kind(name="long", share=10, run=runs.naps_long, ends=_SUCCESS),
+        Kind(name="computing", share=10, run=runs.computes, ends=_SUCCESS),
         Kind(name="coroutine", share=40, run=runs.awaits, ends=_SUCCESS),
+        Kind(name="coroutine_long", share=5, run=runs.awaits_long, ends=_SUCCESS),
+        Kind(name="coroutine_flaky", share=20, run=runs.awaits_and_fails_sometimes, ends=_EITHER,
+             outcome=every_second("error"), options={"retries": 3}),
+        Kind(name="coroutine_overlong", share=10, run=runs.awaits_too_long, ends=_EITHER, outcome=None,
+             options={"retries": 1, "timeout": 0.4}),
+        Kind(name="coroutine_locking", share=15, run=runs.awaits_with_a_lock,
+             ends=frozenset({"success", "locked"}), outcome=None, options={"retries": 5, "retry_delay": 0.1}),
         Kind(name="flaky", share=70, run=runs.fails_sometimes, ends=_EITHER, outcome=every_second("error"),
              options={"retries": 3}),
         Kind(name="flaky_later", share=60, run=runs.fails_sometimes, ends=_EITHER, outcome=every_second("error"),

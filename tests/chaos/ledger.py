@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+PROCESSES: Final = "processes.ledger"
+"""The file in which processes that run tasks say that they are there."""
 
 
 class Ledger:

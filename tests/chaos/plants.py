@@ -1,9 +1,12 @@
-"""Bugs to plant into the Lua scripts, so that chaos can be seen to find them. Nothing here runs unasked."""
+"""Bugs to plant into Lua scripts and Python, so that chaos can be seen to find them. Nothing here runs unasked."""
 
 from __future__ import annotations
 
 import hashlib
+import importlib
+import inspect
 import re
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
@@ -15,7 +18,7 @@ VARIABLE: Final = "CHAOS_PLANT"
 
 @dataclass(frozen=True, slots=True)
 class Plant:
-    """One bug.
+    """One bug in the scripts.
 
     Attributes:
         script: Where it is planted; "" for every script that has the pattern.
@@ -30,7 +33,40 @@ class Plant:
     caught_by: str
 
 
-PLANTS: Final[Mapping[str, Plant]] = {
+@dataclass(frozen=True, slots=True)
+class CodePlant:
+    """One bug in Python.
+
+    Attributes:
+        place: A method, as ``module:Class.method``.
+        pattern: A regular expression that must be found in its source.
+        instead: What is put in its place.
+        caught_by: The check that must name it.
+    """
+
+    place: str
+    pattern: str
+    instead: str
+    caught_by: str
+
+    @property
+    def holder(self) -> Any:
+        """The class."""
+        module, _, path = self.place.partition(":")
+        return getattr(importlib.import_module(module), path.partition(".")[0])
+
+    @property
+    def method(self) -> str:
+        """The method's name."""
+        return self.place.rpartition(".")[2]
+
+    def source(self) -> str:
+        """The method as it is written."""
+        return textwrap.dedent(inspect.getsource(getattr(self.holder, self.method)))
+
+
+_CONSUMER: Final = "limelight.consumer"
+PLANTS: Final[Mapping[str, Plant | CodePlant]] = {
     "settle-without-token": Plant("settle", r"r\[TOKEN\] == s\[2\] and ", "", "executions"),
     "enqueue-without-lane": Plant(
         "enqueue", r"if tonumber\(ARGV\[7\]\) <= tonumber\(redis.call\('HGET', LANES[^\n]*", "", "enqueues"),
@@ -53,9 +89,21 @@ PLANTS: Final[Mapping[str, Plant]] = {
     "follower-forgotten": Plant("", r"elseif f\[at\] ~= ''", "\\g<0> and now % 3 > 0", "promises"),
     "chord-too-early": Plant("", r"== tonumber\(g\[1\]\) then", "== tonumber(g[1]) - 1 then", "promises"),
     "lock-for-all": Plant("lock", r"if ends == '0' or [^\n]*\n", "", "locks"),
+    "dead-worker-untold": Plant("lost", r"tell\('lost'", "type('lost'", "runs"),
+    "dead-worker-unaccounted": CodePlant(
+        f"{_CONSUMER}.warden:Warden.account", r"station\.courier\.take_lost\(.*\)", "pass", "durations"),
+    "dead-worker-told-idle": CodePlant(
+        f"{_CONSUMER}.warden:Warden.account", r"number <= begun", "number < begun", "durations"),
+    "workers-outlive": CodePlant(f"{_CONSUMER}.child:Child._listen", r"os\._exit\(0\)", "return", "processes"),
+    "coroutines-mixed-up": CodePlant(
+        f"{_CONSUMER}.async_crew:AsyncCrew._begin", r"self\._loop\.create_task\(self\._await\(job\)",
+        "\\g<0>, context=vars(self).setdefault('one', __import__('contextvars').copy_context())", "executions"),
+    "coroutine-forgotten": CodePlant(
+        f"{_CONSUMER}.async_crew:AsyncCrew._finish", r"self\._done\.append\(job\)",
+        "job.handed.run == 1 and \\g<0>", "drained"),
     "no-grace": Plant("expired", r"if grace\(lease\) then return \{\} end", "grace(lease)", "lost"),
 }  # fmt: skip
-"""Bug → where it goes. Those of the end of a task and of its start are in many scripts, as `_end` and `_start` are."""
+"""Bug → where it goes. Scripts: the end of a task and its start are in many, as `_end` and `_start` are."""
 
 
 def plant_from(environment: Mapping[str, str]) -> None:
@@ -65,8 +113,11 @@ def plant_from(environment: Mapping[str, str]) -> None:
 
 
 def plant(name: str) -> None:
-    """Change this process' scripts. Raises LookupError if the pattern is nowhere to be found any more."""
+    """Change this process' scripts or code. Raises LookupError if the pattern is nowhere to be found any more."""
     bug = PLANTS[name]
+    if isinstance(bug, CodePlant):
+        _rewrite(name, bug)
+        return
     changed = {
         script.name: _changed(script, bug)
         for script in scripts.SCRIPTS.values()
@@ -75,6 +126,16 @@ def plant(name: str) -> None:
     if not changed:
         raise LookupError(f"plant {name!r}: {bug.pattern!r} is not in {bug.script or 'any'}.lua")
     cast("dict[str, Any]", scripts.SCRIPTS).update(changed)
+
+
+def _rewrite(name: str, bug: CodePlant) -> None:
+    source, places = re.subn(bug.pattern, bug.instead, bug.source())
+    if not places:
+        raise LookupError(f"plant {name!r}: {bug.pattern!r} is not in {bug.place}")
+    made: dict[str, Any] = {}
+    module = vars(inspect.getmodule(bug.holder))
+    exec(f"from __future__ import annotations\n{source}", module, made)  # our own words
+    setattr(bug.holder, bug.method, made[bug.method])
 
 
 def _changed(script: scripts.Script, bug: Plant) -> scripts.Script:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from limelight import CancelExecution, RetryTask, Task, TaskLocked
 from limelight.errors import RateLimitExceeded, RedisError
 from limelight.task import TaskOptions
+from limelight.tracecontext import current_run
 
 from .sender import Sender
 
@@ -77,10 +78,58 @@ def naps_long(run: Run) -> str:
     return run.key
 
 
-async def awaits(run: Run) -> str:
-    """Take its time without a thread."""
-    await asyncio.sleep(run.chance.uniform(0.0, 0.1))
+def computes(run: Run) -> str:
+    """Take some 100 ms in C code that lets no other thread of its process run."""
+    sum(range(5_000_000))
     return run.key
+
+
+# -- Coroutines ------------------------------------------------------------------------------------------
+async def awaits(run: Run) -> str:
+    """Take its time without a thread, and see whether it still knows then who it is."""
+    await asyncio.sleep(run.chance.uniform(0.0, 0.1))
+    return resumed(run)
+
+
+async def awaits_long(run: Run) -> str:
+    """Take about as long as a lease, and longer than a stop waits."""
+    await asyncio.sleep(run.chance.uniform(1.5, 3.0))
+    return resumed(run)
+
+
+async def awaits_and_fails_sometimes(run: Run) -> str:
+    """Fail every second time, after a while."""
+    unlucky = is_unlucky(run.chance)
+    await asyncio.sleep(run.chance.uniform(0.0, 0.1))
+    if unlucky:
+        raise ValueError("not this time")
+    return resumed(run)
+
+
+async def awaits_too_long(run: Run) -> str:
+    """Take longer than it may every second time."""
+    await asyncio.sleep(2.0 if is_unlucky(run.chance) else 0.0)
+    return resumed(run)
+
+
+async def awaits_with_a_lock(run: Run) -> str:
+    """Hold one of two locks across a pause, in which others of the same loop ask for it."""
+    name = run.chance.choice(LOCKS)
+    with taken(lambda: run.sender.queue.lock_task(name)):
+        since = time.time()
+        await asyncio.sleep(run.chance.uniform(0.01, 0.05))
+        run.sender.ledger.note(say="held", lock=name, span=run.span, since=since, until=time.time())
+    return resumed(run)
+
+
+def resumed(run: Run) -> str:
+    """Note which run this is for whoever asks after a pause: its own, or contexts are mixed up."""
+    now = current_run.get()
+    run.sender.ledger.note(say="resumed", span=run.span, current=now and now.span_id)
+    return run.key
+
+
+# -- Leaving nothing -------------------------------------------------------------------------------------
 
 
 def returns_what_cannot_travel(run: Run) -> object:

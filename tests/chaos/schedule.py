@@ -61,6 +61,7 @@ PACKS: Final[Mapping[str, Pack]] = {
         "terminate twice": (0.1, 1.0),
         "freeze": (1.2 * LEASE_SECONDS, 3 * LEASE_SECONDS),
     }),
+    "consumer worker": Pack(5, {"kill": (0.0, 0.0), "freeze": (0.1, 2 * LEASE_SECONDS)}),
     "consumer line": Pack(7, {**_LINE, "stall past the answer time": (10.5, 13.0)}),
     "producer": Pack(15, {"kill": (0.1, 2.0), "freeze": (0.5, 4.0)}),
     "producer line": Pack(8, _LINE),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,10 +22,11 @@ from limelight.embedded import EmbeddedRedis, find_binary, free_port
 from limelight.keys import QueueKeys
 from limelight_exporter.config import DEFAULT_GROUP
 
-from .actors import COMMAND, TESTS, Actor
+from .actors import COMMAND, TESTS, Actor, signaled
 from .clock import MovableClock, faketime_library
 from .evidence import Disturbance
 from .faults import FAULTS
+from .ledger import PROCESSES, Ledger, facts
 from .reader import Reader
 from .schedule import LEASE_SECONDS, Strike, sort_of
 from .scraper import Scraper
@@ -32,6 +35,13 @@ from .target import QUEUE_NAME
 WORKERS: Final = 4
 _STEP_SECONDS: Final = 0.03
 _READY_SECONDS: Final = 30.0
+_ORPHAN_SECONDS: Final = 10.0
+CREWS: Final[Mapping[str, Sequence[str]]] = {
+    "thread": ("--max-tasks", "200"),
+    "process": ("--max-tasks", "100"),
+    "async": (),
+}
+"""What runs the tasks of the first consumer, of the second and so on: kind → further options."""
 REDIS_OPTIONS: Final = (
     # Writes before it answers, so that a kill -9 loses nothing acknowledged: the kernel has it. With `everysec` Redis
     # answers without writing while its fsync thread is busy, and what it answered so is lost by a kill.
@@ -86,7 +96,9 @@ class Stage:
         self.problems: list[str] = []
         self._active: list[tuple[Strike, float, Iterator[None]]] = []
         self._finished: set[str] = set()
+        self._fleets: list[str] = []
         self._open = contextlib.ExitStack()
+        self._ledger = Ledger(folder / "stage.ledger")
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as undo:
@@ -115,8 +127,9 @@ class Stage:
     def targets(self) -> list[str]:
         """All that can be struck."""
         lines = [f"{name} line" for name in self.lines]
+        workers = [f"{name} worker" for name in self._fleets]
         clock = ["clock"] if self.clock.movable else []
-        return [*self.actors, *lines, "redis", *clock]
+        return [*self.actors, *lines, *workers, "redis", *clock]
 
     @property
     def keys(self) -> QueueKeys:
@@ -131,13 +144,27 @@ class Stage:
         """The actors of a sort."""
         return [actor for name, actor in self.actors.items() if sort_of(name) == sort]
 
+    def workers_of(self, consumer: str) -> list[int]:
+        """The pids of the processes beside its own that a consumer has now, the youngest last."""
+        session = self.actors[consumer].life.pid
+        return [pid for pid in self._processes({session}) if pid != session]
+
+    def _processes(self, sessions: set[int]) -> list[int]:
+        """All that ran tasks for the actors with these pids, and are there still."""
+        noted = facts(self.folder / PROCESSES)
+        return [
+            fact["pid"]
+            for fact in noted
+            if fact["session"] in sessions and session_of(fact["pid"]) == fact["session"]
+        ]
+
     def _engage(self) -> None:
         port = free_port()
         self.scraper = Scraper(f"http://127.0.0.1:{port}")
         words = ["exporter", "--redis-url", self.server.url, "--port", str(port)]
         self._add("exporter", [*COMMAND, *words], {})
-        for number in range(1, self.plan.consumers + 1):
-            self._add_consumer(f"consumer {number}", self._line(f"consumer {number}"))
+        for number, crew in zip(range(1, self.plan.consumers + 1), itertools.cycle(CREWS), strict=False):
+            self._add_consumer(f"consumer {number}", self._line(f"consumer {number}"), crew=crew)
         for actor in self.actors.values():
             actor.start()
         self._wait_for_the_exporter()
@@ -158,9 +185,18 @@ class Stage:
         self.lines[name] = line
         return line.url
 
-    def _add_consumer(self, name: str, url: str, app: str = "chaos.app:queue") -> None:
-        options = ("--workers", str(WORKERS), "--lease", str(LEASE_SECONDS), "--shutdown-timeout", "1")
-        words = [*COMMAND, "consumer", app, "--path", str(TESTS), *options]
+    def _add_consumer(
+        self,
+        name: str,
+        url: str,
+        app: str = "chaos.app:queue",
+        crew: str = "thread",
+        more: Sequence[str] = (),
+    ) -> None:
+        options = (*more, "--workers", str(WORKERS), "--lease", str(LEASE_SECONDS), "--shutdown-timeout", "1")
+        words = [*COMMAND, "consumer", app, "--path", str(TESTS), *options, "-k", crew, *CREWS[crew]]
+        if crew == "process":
+            self._fleets.append(name)
         self._add(
             name, words, {"LIMELIGHT_REDIS_URL": url, "CHAOS_LEDGER": str(self.folder / "consumers.ledger")}
         )
@@ -181,6 +217,11 @@ class Stage:
         """Start an actor again, unless it has done all that it had to do."""
         if actor.name not in self._finished:
             actor.start()
+
+    def strike(self, worker: int, number: int, say: str) -> None:
+        """Send a signal to a worker process, and note it: what it has may be lost."""
+        if signaled(worker, number):
+            self._ledger.note(say=say, pid=worker)
 
     def play(self, strikes: list[Strike], told: Callable[[Strike], None]) -> None:
         """Let faults strike in their time; returns when the last is over.
@@ -250,6 +291,21 @@ class Stage:
             self.problems.append(f"{actor.name} had not stopped {seconds:.0f} s after SIGTERM, undisturbed")
             actor.kill()
 
+    def see_orphans(self) -> None:
+        """Nobody runs tasks any more when all consumers have stopped, however they did; who does is a problem."""
+        sessions = {life.pid for actor in self.of("consumer") for life in actor.lives}
+        if not self.wait(lambda: not self._processes(sessions), _ORPHAN_SECONDS):
+            left = self._processes(sessions)
+            self.problems.append(f"worker processes outlived their consumers: {left}")
+            for pid in left:
+                signaled(pid, signal.SIGKILL)
+
+    def add_sweeper(self) -> Actor:
+        """One more consumer, straight at Redis, that enqueues no periodic tasks."""
+        self._add_consumer("sweeper", self.server.url, more=("--no-periodic",))
+        self.actors["sweeper"].start()
+        return self.actors["sweeper"]
+
     def add_caretaker(self) -> Actor:
         """One more consumer, straight at Redis, to tidy up when all others have stopped."""
         self._add_consumer("caretaker", self.server.url, "chaos.caretaker:queue")
@@ -270,3 +326,11 @@ class Stage:
             for line in path.read_text(errors="replace").splitlines()
             if "unexpected error" in line or "a fault in the exporter" in line
         ]
+
+
+def session_of(pid: int) -> int | None:
+    """The session that a process belongs to; None if there is no such process."""
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None

@@ -9,6 +9,7 @@ from chaos.schedule import PACKS, sort_of, strikes
 TARGETS = [
     "consumer 1",
     "consumer 2",
+    "consumer 2 worker",
     "consumer 1 line",
     "producer 1",
     "producer 1 line",

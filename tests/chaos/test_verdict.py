@@ -224,6 +224,9 @@ BREAKS: list[tuple[str, str, Break]] = [
     ("code runs that was never started", "executions", noting(say="ran", span="f" * 16, given=[])),
     ("a run is executed twice", "executions", noting(say="ran", span="a" * 16, given=[])),
     ("a run closes that was never executed", "executions", not_noting(say="ran", span="a" * 16)),
+    ("a run goes on as another", "executions", noting(say="resumed", span="a" * 16, current="b" * 16)),
+    ("a run is handed back as never begun, and ran", "durations", with_other(
+        "finished", "plain", outcome="interrupted", duration=None)),
     ("a run lasts longer than it had", "durations", with_other("finished", "plain", duration=9.0)),
     ("a run does not say how long it ran", "durations", with_other("finished", "plain", duration=None)),
     ("a phase is negative", "durations", with_other("finished", "plain", ran_seconds=-0.1)),
@@ -287,6 +290,37 @@ def test_a_task_that_makes_up_for_all_misses_none_though_the_clock_jumped() -> N
 def test_who_was_given_up_may_still_believe_that_it_holds_the_lock() -> None:
     evidence = healthy()
     noting(say="held", lock="north", span="b" * 16, since=1.5, until=1.6)(evidence)
+    assert named(evidence) == set()
+
+
+def on_a_worker_process() -> Evidence:
+    """What was lost was lost on a worker process of consumer 2, which nothing befell."""
+    evidence = healthy()
+    evidence.noted = [*evidence.noted, {"say": "process", "pid": 10, "parent": 12, "session": 11}]
+    evidence.disturbances = []
+    return evidence
+
+
+def test_a_worker_process_is_lost_for_a_reason_if_it_was_killed_or_its_parent_or_its_consumer_struck() -> (
+    None
+):
+    assert named(on_a_worker_process()) == {"lost"}
+    for pid in (10, 12):
+        evidence = on_a_worker_process()
+        noting(say="killed", pid=pid)(evidence)
+        assert named(evidence) == set()
+    evidence = on_a_worker_process()
+    evidence.disturbances = [Disturbance("consumer 2", "freeze", BEGAN, BEGAN + 30)]
+    assert named(evidence) == set()
+
+
+def test_a_worker_process_that_was_frozen_may_be_lost_with_what_it_could_not_tell_of_but_not_while_it_ran() -> (
+    None
+):
+    evidence = on_a_worker_process()
+    noting(say="frozen", pid=10)(evidence)
+    assert named(evidence) == {"lost"}
+    not_noting(say="ran", span="b" * 16)(evidence)
     assert named(evidence) == set()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import redis
@@ -13,6 +15,7 @@ from limelight.errors import TaskException
 from .census import Queue, census
 from .evidence import Evidence
 from .ledger import facts
+from .reader import Reader
 from .schedule import Strike, strikes
 from .stage import WORKERS, Stage
 from .story import stories
@@ -22,7 +25,8 @@ from .totals import EXACT, Key
 PRODUCE_SECONDS: Final = 90.0
 """Producers that were held up may take this long after the last fault."""
 DRAIN_SECONDS: Final = 60.0
-"""When nothing strikes any more and nothing is enqueued, every task ends within this time."""
+"""When nothing strikes any more and nothing is enqueued, no longer than this passes until fewer tasks are left."""
+_DRAIN_AT_MOST_SECONDS: Final = 300.0
 _STOP_SECONDS: Final = 20.0
 _AGE_SECONDS: Final = 90_000.0
 _FORGET_SECONDS: Final = 25.0
@@ -33,8 +37,8 @@ def run(stage: Stage, told: Callable[[Strike], None]) -> Evidence:
     plan = stage.plan
     stage.play(strikes(plan.seed, plan.seconds, stage.targets), told)
     left = drain(stage)
-    for consumer in stage.of("consumer"):
-        stage.retire(consumer, _STOP_SECONDS)
+    left = retire_consumers(stage) or left
+    stage.see_orphans()
     stage.reader.stop()
     samples = last_scrape(stage)
     results = read_results(stage)
@@ -56,15 +60,33 @@ def run(stage: Stage, told: Callable[[Strike], None]) -> Evidence:
     )
 
 
+def retire_consumers(stage: Stage) -> int:
+    """Stop the consumers; what they enqueue to the last is run by one that enqueues nothing; returns what is left."""
+    sweeper = stage.add_sweeper()
+    for consumer in stage.of("consumer"):
+        stage.retire(consumer, _STOP_SECONDS)
+    stage.wait(lambda: stage.reader.left == 0, _STOP_SECONDS)
+    stage.retire(sweeper, _STOP_SECONDS)
+    return stage.reader.left
+
+
 def drain(stage: Stage) -> int:
-    """Nothing strikes any more: wait until everything has ended; returns how many tasks have not."""
+    """Nothing strikes any more: wait until everything has ended, or nothing does; returns how many tasks have not."""
     for line in stage.lines.values():
         line.pass_on()
     stage.clock.move_to(stage.clock.furthest)  # or what was delayed while it was ahead would wait for minutes
     if not stage.wait(lambda: stage.producers_are_done, PRODUCE_SECONDS):
         stage.problems.append(f"producers were not done {PRODUCE_SECONDS:.0f} s after the last fault")
-    stage.wait(lambda: stage.reader.left == 0, DRAIN_SECONDS)
-    return stage.reader.left
+    until, reader = time.monotonic() + _DRAIN_AT_MOST_SECONDS, stage.reader
+    while (fewest := reader.left) and time.monotonic() < until:
+        if not stage.wait(partial(falls_below, reader, fewest), DRAIN_SECONDS):
+            break
+    return reader.left
+
+
+def falls_below(reader: Reader, fewest: int) -> bool:
+    """Whether fewer tasks are left than at the last look back."""
+    return reader.left < fewest
 
 
 def last_scrape(stage: Stage) -> dict[Key, float] | None:

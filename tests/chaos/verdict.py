@@ -5,7 +5,6 @@ Each check is a function from the evidence to the problems that it found; `CHECK
 
 from __future__ import annotations
 
-import functools
 import itertools
 import random
 from collections import Counter, defaultdict
@@ -14,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from . import periodic, totals
+from .case import Case
 from .evidence import Evidence
 from .kinds import KINDS
-from .story import NOT_COUNTED, Story, Told, stories
+from .story import NOT_COUNTED, Story, Told
 
 OWN_OUTCOMES: Final = frozenset({"success", "error", "retry", "canceled", "result_error", "timeout"})
 """Outcomes that a run has of its own code."""
@@ -26,39 +26,6 @@ _NO_FAILURE: Final = frozenset({"success", "revoked", "expired"})
 _SKIPPED: Final = frozenset({"revoked", "expired"})
 _LAST_OUTCOME: Final = {"success": "success", "canceled": "canceled", "result_error": "result_error"}
 _START_SECONDS: Final = 5.0
-_FAULTS: Final = frozenset({"error-internal", "error-enqueueing", "error-scheduling", "error-dequeueing"})
-"""Told when Redis refused something, in their own time: they are no step of a task's life."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """The evidence, arranged for the checks.
-
-    Attributes:
-        evidence: All of it.
-        stories: What was told of each task, by id.
-        sent: What producers noted of each task before they sent it, by id.
-    """
-
-    evidence: Evidence
-    stories: Mapping[str, Story]
-    sent: Mapping[str, Mapping[str, Any]]
-
-    @classmethod
-    def of(cls, evidence: Evidence) -> Case:
-        """Arrange it."""
-        told = stories(event for event in evidence.events if event.status not in _FAULTS)
-        sent = {fact["id"]: fact for fact in evidence.noted if fact["say"] in {"try", "promised"}}
-        return cls(evidence, told, sent)
-
-    @functools.cached_property
-    def ran(self) -> Mapping[str, list[Mapping[str, Any]]]:
-        """Span → what was noted of its executions."""
-        noted: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-        for fact in self.evidence.noted:
-            if fact["say"] == "ran":
-                noted[fact["span"]].append(fact)
-        return noted
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +200,7 @@ def _left(case: Case, task_id: str) -> str:
 
 # -- Executions ------------------------------------------------------------------------------------------
 def executions(case: Case) -> Iterator[str]:
-    """Code runs only in runs that were told as started, once in each; what a run says of itself did happen."""
+    """Code runs only in runs that were told as started, once in each, and knows which; what is told did happen."""
     ran = case.ran
     started = {
         one.started.span_id: (story, one) for story in case.stories.values() for one in story.executions
@@ -246,6 +213,9 @@ def executions(case: Case) -> Iterator[str]:
     for story, one in started.values():
         if one.closed is not None and one.closed.outcome in _RAN and one.started.span_id not in ran:
             yield f"{story.id}: run {one.started.run} closed as {one.closed.outcome} and never ran"
+    for fact in case.evidence.noted:
+        if fact["say"] == "resumed" and fact["current"] != fact["span"]:
+            yield f"span {fact['span']}: went on after a pause as {fact['current']}"
 
 
 def locks(case: Case) -> Iterator[str]:
@@ -269,11 +239,12 @@ def locks(case: Case) -> Iterator[str]:
 
 def durations(case: Case) -> Iterator[str]:
     """A run that ran says how long, no longer than from its start to its close; no phase of a task is negative."""
-    seen = dict(zip((event.seq for event in case.evidence.events), case.evidence.seen, strict=False))
     for story in case.stories.values():
         for one in story.executions:
             started, closed = one.started, one.closed
-            if closed is None or _moved_about(started, closed, seen, case):
+            if closed is not None and _never_began(closed) and started.span_id in case.ran:
+                yield f"{story.id}: run {started.run} was handed back as never begun, and ran"
+            if closed is None or _moved_about(started, closed, case):
                 continue
             if closed.duration is None and closed.outcome in _RAN:
                 yield f"{story.id}: run {started.run} ran ({closed.outcome}) and does not say for how long"
@@ -285,9 +256,14 @@ def durations(case: Case) -> Iterator[str]:
                 yield f"{story.id}: a phase is negative: {phases}"
 
 
-def _moved_about(started: Told, closed: Told, seen: Mapping[int, float], case: Case) -> bool:
+def _never_began(closed: Told) -> bool:
+    """Whether a run is told to have been handed back before its code began."""
+    return closed.outcome == "interrupted" and closed.duration is None
+
+
+def _moved_about(started: Told, closed: Told, case: Case) -> bool:
     """Whether Redis' clock was moved between two events, or may have been."""
-    since, until = seen.get(started.seq, 0.0) - 15.0, seen.get(closed.seq, 0.0) + 3.0
+    since, until = case.seen.get(started.seq, 0.0) - 15.0, case.seen.get(closed.seq, 0.0) + 3.0
     return any(since <= at <= until for at, _ in case.evidence.moves[1:])
 
 
@@ -314,24 +290,36 @@ def revoked(case: Case) -> Iterator[str]:
 
 def lost(case: Case) -> Iterator[str]:
     """A worker is told as lost only if something befell it, its connection, Redis or Redis' clock."""
-    struck = case.evidence.disturbances
-    owner = {life.pid: name for name, lives in case.evidence.lives.items() for life in lives}
-    seen = dict(zip((event.seq for event in case.evidence.events), case.evidence.seen, strict=False))
     for story in case.stories.values():
         for one in story.executions:
-            if one.closed is None or one.closed.outcome != "lost":
+            if one.closed is None or one.closed.outcome != "lost" or _worker_was_struck(case, one.started):
                 continue
-            name = owner.get(one.started.pid, "")
-            since, until = seen.get(one.started.seq, 0.0) - 1.0, seen.get(one.closed.seq, 0.0)
-            about = {name, f"{name} line", "redis"}
-            ended = any(
-                life.pid == one.started.pid and life.ended < until
-                for life in case.evidence.lives.get(name, ())
-            )
-            if not ended and not any(
-                d.target in about and d.began <= until and d.ended >= since for d in struck
-            ):
+            name, session = case.consumer_of(one.started.pid)
+            if not _was_struck(case, name, session, one.started.seq, one.closed.seq):
                 yield f"{story.id}: run {one.started.run} on {name or 'nobody'} was lost for no reason"
+
+
+def _worker_was_struck(case: Case, started: Told) -> bool:
+    """Whether the process of a run was killed, or its parent; or frozen before it could tell what it was given."""
+    killed = case.struck["killed"] | case.struck["lethal"]
+    parent = case.processes.get(started.pid, {}).get("parent")
+    return (
+        started.pid in killed
+        or parent in killed
+        or (started.pid in case.struck["frozen"] and started.span_id not in case.ran)
+    )
+
+
+def _was_struck(case: Case, name: str, session: int, first: int, last: int) -> bool:
+    """Whether something befell a consumer or all of them between two events."""
+    since, until = case.seen.get(first, 0.0) - 1.0, case.seen.get(last, 0.0)
+    if any(life.pid == session and life.ended < until for life in case.evidence.lives.get(name, ())):
+        return True
+    about = {name, f"{name} line", "redis"}
+    return any(
+        one.target in about and one.began <= until and one.ended >= since
+        for one in case.evidence.disturbances
+    )
 
 
 # -- The rest --------------------------------------------------------------------------------------------
@@ -366,7 +354,7 @@ def keys(case: Case) -> Iterator[str]:
 
 
 def drained(case: Case) -> Iterator[str]:
-    """When the faults stop, everything ends in time."""
+    """When the faults stop, everything ends: no minute passes without progress."""
     if case.evidence.left:
         yield f"{case.evidence.left} tasks had not ended when time was up"
 

@@ -217,7 +217,7 @@ def test_an_event_about_a_task_says_which_and_how_it_will_be_retried(queue: Redi
     ("options", "body", "how", "expected"),
     [
         ({}, Fails(0), lambda task: task(), ["started", "finished"]),
-        ({}, Fails(0), lambda task: task.schedule(delay=0.2), ["scheduled", "started", "finished"]),
+        ({}, Fails(0), lambda task: task.schedule(delay=1), ["scheduled", "started", "finished"]),
         ({}, Fails(1), lambda task: task(), ["started", "error-task", "dead"]),
         (
             {"retries": 2},

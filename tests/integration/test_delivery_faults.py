@@ -27,6 +27,9 @@ from limelight import (
     TaskException,
     crontab,
 )
+from limelight.consumer.errand import Errand
+from limelight.consumer.reporter import Reporter
+from limelight.consumer.trips import Trips
 from limelight.storage.scripts import SCRIPTS
 from limelight.task import TaskOptions
 
@@ -433,6 +436,29 @@ def test_a_stop_gives_back_what_it_was_handed_too_late(redis_url: str, faulty_pr
         ["enqueued", "started", "finished"],
     )
     is_accounted_for(direct)
+
+
+def test_what_comes_too_late_for_its_lease_is_not_begun_and_goes_back_at_once(
+    queue: RedisQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker is frozen while it waits for the answer: nobody knows of the task, so nobody renews it."""
+    trips = Trips(queue, reporter=Reporter(queue.storage), on_scheduled=lambda: None, lease_seconds=0.05)
+    errand = Errand(trips, owner="frozen:1", worker="worker-1", stopping=threading.Event())
+    make = trips.make
+
+    def answer_late(*args: Any) -> Any:
+        answer, began = make(*args), time.monotonic()
+        wait_until(lambda: time.monotonic() - began > trips.lease_seconds)
+        return answer
+
+    monkeypatch.setattr(trips, "make", answer_late)
+    handle = queue.task(name="note")(lambda: 1)()
+    left, jobs = errand.go([], 1)
+    assert not jobs
+    assert errand.go(left, 0) == ([], [])
+    assert statuses(queue, id=handle.id) == ["enqueued", "started", "interrupted"]
+    assert not len(trips.holdings)
+    is_accounted_for(queue)
 
 
 def test_one_raising_schedule_does_not_stop_the_others(queue: RedisQueue) -> None:

@@ -28,6 +28,8 @@ from limelight.storage.scripts import SCRIPTS
 
 KEYS = QueueKeys("machine")
 LEASE_US = 10_000_000
+RESULT_MS = 3_600_000
+"""By Redis' own clock, which no step moves: what went away by itself would make steps that cannot be repeated."""
 FATES = st.sampled_from(["ok"] * 5 + ["lost request", "lost reply", "lost reply, given up"])
 INDEXES = ("delayed", "ready", "reserved", "running", "scheduled", "dead")
 _unpack = msgspec.msgpack.Decoder().decode
@@ -36,10 +38,8 @@ _unpack = msgspec.msgpack.Decoder().decode
 class Worker:
     """What one worker believes; a crash makes it another."""
 
-    numbers = itertools.count(1)
-
-    def __init__(self) -> None:
-        self.owner = f"w{next(self.numbers)}"
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
         self.request = 1
         self.reserved: dict[str, tuple[str, int]] = {}
         self.running: dict[str, tuple[str, int, int]] = {}
@@ -49,18 +49,21 @@ class Delivery(RuleBasedStateMachine):
     """See the module."""
 
     client: ClassVar["redis.Redis"]
-    ids = itertools.count(1)
 
     @initialize()
     def begin(self) -> None:
         self.client.flushall()
         self.now = 1_000_000_000_000
-        self.workers = [Worker() for _ in range(3)]
+        self.ids = itertools.count(1)  # anew: the same steps must give the same names, in the same order
+        self.workers = [self.new_worker() for _ in range(3)]
         self.lane, self.number = f"lane{next(self.ids)}", 0
         self.acknowledged: set[str] = set()
         self.followers: dict[str, tuple[str, str]] = {}
         self.groups: dict[str, list[str]] = {}
         self.saved: tuple[Any, set[str]] | None = None
+
+    def new_worker(self) -> Worker:
+        return Worker(f"w{next(self.ids)}")
 
     def script(self, name: str, *args: Any, extra: tuple[str, ...] = ()) -> Any:
         script = SCRIPTS[name]
@@ -201,7 +204,7 @@ class Delivery(RuleBasedStateMachine):
         return self.settle_all([Settlement(Lease(task_id, token), decision, "", "", b"left", "")], luck)
 
     def settle_all(self, settlements: list[Settlement], luck: str = "ok") -> Any:
-        words = [word for one in settlements for word in packing.settlement(one, 1000)]
+        words = [word for one in settlements for word in packing.settlement(one, RESULT_MS)]
         extra = tuple(KEYS.result(one.lease.task_id) for one in settlements)
         return self.call("settle", *words, extra=extra, fate=luck)
 
@@ -250,7 +253,7 @@ class Delivery(RuleBasedStateMachine):
         worker = chance.choice([worker for worker in self.workers if worker.reserved])
         if worker.reserved:
             task_id = chance.choice(sorted(worker.reserved))
-            words = (',"error_type":"x","error_message":"y"', ',"traceback":"z"', "", b"", 1000)
+            words = (',"error_type":"x","error_message":"y"', ',"traceback":"z"', "", b"", RESULT_MS)
             token = worker.reserved.pop(task_id)[0]
             self.call("bury", task_id, token, *words, fate=fate, extra=(KEYS.result(task_id),))
 
@@ -273,7 +276,7 @@ class Delivery(RuleBasedStateMachine):
 
     @rule(k=st.integers(0, 2))
     def crash(self, k: int) -> None:
-        self.workers[k] = Worker()
+        self.workers[k] = self.new_worker()
 
     # -- Time, the reaper, the scheduler, the user -----------------------------------------------------
     @rule(seconds=st.sampled_from([1, 4, 11]))
@@ -283,7 +286,7 @@ class Delivery(RuleBasedStateMachine):
     def reap_all(self, fate: str = "ok") -> None:
         for task_id in self.script("expired", LEASE_US, 100, 0):
             extra = (KEYS.result(task_id.decode()),)
-            self.call("reap", task_id, LEASE_US, "", 1000, "", extra=extra, fate=fate)
+            self.call("reap", task_id, LEASE_US, "", RESULT_MS, "", extra=extra, fate=fate)
 
     @rule(fate=FATES)
     def reap(self, fate: str) -> None:
@@ -495,13 +498,15 @@ def machine_redis(redis_server: EmbeddedRedis) -> None:
 
 
 # MACHINE_EXAMPLES=2000 hunts; the default is what CI can afford.
+EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "60"))
 Delivery.TestCase.settings = DeliveryInMemory.TestCase.settings = settings(
-    max_examples=int(os.environ.get("MACHINE_EXAMPLES", "60")),
+    max_examples=EXAMPLES,
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     database=None,
     phases=[Phase.generate, Phase.shrink],
 )
-TestDelivery = pytest.mark.slow(Delivery.TestCase)
-TestDeliveryInMemory = pytest.mark.slow(DeliveryInMemory.TestCase)
+in_time = pytest.mark.timeout(10 * EXAMPLES)  # an example takes half a second, shrinking what failed many
+TestDelivery = pytest.mark.slow(in_time(Delivery.TestCase))
+TestDeliveryInMemory = pytest.mark.slow(in_time(DeliveryInMemory.TestCase))

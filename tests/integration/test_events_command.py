@@ -135,16 +135,15 @@ def test_replay_shows_what_is_on_the_stream_as_it_stands_there(
 
 
 def test_replay_lets_filters_choose(queue: RedisQueue, env: dict[str, str]) -> None:
-    good, bad = run_some(queue)
+    _, bad = run_some(queue)
     run_some(RedisQueue("reports", url=env["LIMELIGHT_REDIS_URL"]))
     assert {event["queue"] for event in replayed(env)} == {"mail", "reports"}
     mail = ("--queue", "mail")
     assert replayed(env, *mail, "--id", bad[:8]) == told(queue, id=bad)
     assert replayed(env, *mail, "--task", "g*") == told(queue, task="good")
-    assert replayed(env, *mail, "--status", "finished,dead") == [
-        *told(queue, id=good)[-1:],
-        *told(queue, status="dead"),
-    ]
+    ends = [event for event in told(queue) if event["status"] in {"finished", "dead"}]
+    assert replayed(env, *mail, "--status", "finished,dead") == ends  # two workers end them in either order
+    assert len(ends) == 2
     failures = [event["status"] for event in replayed(env, *mail, "--errors")]
     assert failures == ["error-task", "dead"]
     assert {event["worker"] for event in replayed(env, "--worker", "worker-*")} <= {"worker-1", "worker-2"}

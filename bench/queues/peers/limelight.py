@@ -8,9 +8,6 @@ from limelight.cli.consumer import consumer as consumer_command
 from queues.adapter import EVENTS, KIND, QUEUE, RESULTS, URL, Adapter, NotThere
 from queues.notes import note_begin, note_span
 
-_AT_ONCE: Final = 10_000
-"""Calls that are made before they are sent, so that a million need no gigabyte."""
-
 
 def _kinds() -> tuple[str, ...]:
     """What ``-k`` of the command takes; nothing if there is no such option."""
@@ -46,12 +43,8 @@ class Contender(Adapter):
         nothing()
 
     def enqueue_bulk(self, count: int) -> None:
-        """`queue.enqueue_many`, once it is there."""
-        enqueue_many = getattr(queue, "enqueue_many", None)
-        if enqueue_many is None:
-            raise NotThere("RedisQueue has no enqueue_many yet")
-        for at in range(0, count, _AT_ONCE):
-            enqueue_many([nothing.s() for _ in range(min(_AT_ONCE, count - at))])
+        """`queue.enqueue_many`, given a generator."""
+        queue.enqueue_many(nothing.s() for _ in range(count))
 
     def enqueue_span(self, index: int, seconds: float) -> str:
         """One call with two arguments."""

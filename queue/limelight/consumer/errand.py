@@ -87,12 +87,13 @@ class Errand:
         # A repeated answer tells what is ours, not what is ready.
         if not reservation.ready and not reservation.delayed and repeated is None:
             self.trips.door.shut(ring)
-        jobs = self._taken(reservation, sent_at)
+        good_until = sent_at + self.trips.lease_seconds
+        jobs = self._taken(reservation, good_until)
         self.trips.herald.settled(done)
         self.trips.herald.ended(reservation.ended)
         if reservation.delayed and not self._stopping.is_set():
             self.trips.schedule_delayed(self.where)
-        if self._stopping.is_set():
+        if self._stopping.is_set() or time.monotonic() >= good_until:
             closing.hand_back(jobs)
             return [*left, *jobs], []
         return left, jobs
@@ -117,11 +118,8 @@ class Errand:
         """What must be asked again; but who stops, and knows that Redis never saw it, asks no more."""
         return None if self._stopping.is_set() and not self._is_unknown else self._request
 
-    def _taken(self, reservation: Reservation, sent_at: float) -> list[Job]:
-        """Hold what was started for us; what came too late for its lease by our own clock is not ours."""
-        good_until = sent_at + self.trips.lease_seconds
-        if time.monotonic() >= good_until:
-            return []
+    def _taken(self, reservation: Reservation, good_until: float) -> list[Job]:
+        """Hold what was started for us, also what came too late for its lease by our own clock: it is to go back."""
         if self._stopping.is_set():
             idle = [handed.lease for handed in reservation.tasks if not handed.started]
             if idle:

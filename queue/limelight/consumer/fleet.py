@@ -172,12 +172,17 @@ class Fleet:
             self._failures = 0
         elif not self._stopping.is_set():
             log.error("%s ended before it could begin to work", dead.brief.worker)
-            pause = min(_RESTART_SECONDS[0] * 2**self._failures, _RESTART_SECONDS[1])
-            self._failures += 1
-            if self._failures == _FAILURES:
-                log.error("no worker process can be started: this consumer gives up")
-                self._exhausted()
+            pause = self._pause_after_failure()
         self._waiting.append((time.monotonic() + pause, dead))
+
+    def _pause_after_failure(self) -> float:
+        """Seconds until a process may be started again; who fails again and again gives up."""
+        pause: float = min(_RESTART_SECONDS[0] * 2**self._failures, _RESTART_SECONDS[1])
+        self._failures += 1
+        if self._failures == _FAILURES:
+            log.error("no worker process can be started: this consumer gives up")
+            self._exhausted()
+        return pause
 
     def _replace_those_accounted_for(self) -> None:
         now = time.monotonic()
@@ -187,6 +192,17 @@ class Fleet:
                 self._waiting.remove(item)
             elif now >= at and dead.is_accounted_for:
                 self._waiting.remove(item)
-                successor = dead.successor()
-                successor.start()
-                self._running.append(successor)
+                self._replace(dead)
+
+    def _replace(self, dead: Warden) -> None:
+        successor = dead.successor()
+        try:
+            successor.start()
+        except (
+            OSError,
+            EOFError,
+        ) as error:  # the server that forks for us is dying itself, or memory is short
+            log.error("%s cannot be started: %s", dead.brief.worker, error)
+            self._waiting.append((time.monotonic() + self._pause_after_failure(), dead))
+        else:
+            self._running.append(successor)

@@ -87,6 +87,16 @@ class Link:
             raise reply
         return reply
 
+    @property
+    def has_posted(self) -> bool:
+        """Whether something was posted and is not collected yet."""
+        return self._posted is not None
+
+    def was_answered(self) -> bool:
+        """Wait for the answer to what was posted; False where Redis gave none, or an error. `collect` tells it."""
+        self._read_posted()
+        return not isinstance(self._answer, Exception)
+
     def post(self, call: Call) -> None:
         """Send one script and do not wait; `collect` is to follow. Raises nothing: `collect` does."""
         self._posted = call

@@ -37,7 +37,8 @@ class Sending(NamedTuple):
 
     Attributes:
         call: What is written.
-        posted: Whether it was sent already, on the link of the thread that began it.
+        posted: Whether it was sent already, on the link of the thread that began it. `finish` sends the others: it
+            comes before anything else then, or a later number of the lane would hide theirs.
     """
 
     call: Call
@@ -45,7 +46,7 @@ class Sending(NamedTuple):
 
 
 class Producing:
-    """Safe for many threads; each has its own connection. A thread finishes what it began before it begins the next.
+    """Safe for many threads; each has its own connection, and finishes what it began itself.
 
     Args:
         address: Where Redis is.
@@ -74,7 +75,10 @@ class Producing:
 
     def new_receipt(self) -> Receipt:
         """A number under which an enqueue can be repeated, on this thread's lane."""
-        return self._links.get().receipt("enqueue")
+        link = self._links.get()
+        if link.has_posted and not link.was_answered():
+            link.retire_lane("enqueue")  # that number may be sent again, so none may follow it
+        return link.receipt("enqueue")
 
     def begin(
         self, parcels: Sequence[Parcel], receipt: Receipt, groups: Sequence[GroupParcel] = ()
@@ -92,9 +96,10 @@ class Producing:
         for parcel in parcels:
             args += packing.item(parcel)
         call = self._call("enqueue", args)
-        if not self._is_announced():
+        link = self._links.get()
+        if link.has_posted or not self._is_announced():
             return Sending(call, posted=False)
-        self._links.get().post(call)
+        link.post(call)
         return Sending(call, posted=True)
 
     def finish(self, sending: Sending) -> None:
