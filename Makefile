@@ -5,10 +5,10 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos check format bench docs clean
+.PHONY: help demo test chaos chaos-exporter check format bench docs clean
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -27,6 +27,9 @@ test: $(READY) ## Run all tests, against real servers where they are found
 
 chaos: $(READY) ## Kill, stall and confuse everything for five minutes, then account for every task
 	@PYTHONPATH=tests:tests/support $(BIN)/python -m chaos $(ARGS)
+
+chaos-exporter: $(READY) ## Kill exporters, Redis and workers while tasks are counted, and check every counter
+	@PYTHONPATH=tests:tests/support $(BIN)/python -m chaos_exporter $(ARGS)
 
 check: $(READY) ## Lint, types and the floor plan
 	@$(BIN)/ruff format --check .

@@ -1,8 +1,9 @@
 """Measure Limelight and its peers in one run: `make bench`, or `make bench ARGS='queues --peers huey,taskiq'`.
 
 Suites: `queues` (the queue against others, each in an environment of its own under .bench-venv, each measurement
-on a fresh Redis) and `fold` (the exporter against reading alone). Rounds are interleaved, figures are medians,
-and ratios are taken within a round, because absolute numbers of a shared machine mean little.
+on a fresh Redis) and `exporter` (its fold against reading alone, its scrapes and snapshots with 10,000 series, its
+gauges with a million tasks queued). Rounds are interleaved, figures are medians, and ratios are taken within a round,
+because absolute numbers of a shared machine mean little.
 
   make bench ARGS='queues --only drain --peers huey,taskiq --rounds 5'
   make bench ARGS='queues --size long'                    a million tasks where the usual run has 100,000
@@ -27,7 +28,7 @@ from rich.progress import track
 BENCH: Final = Path(__file__).parent
 sys.path.insert(0, str(BENCH))
 
-from exporter.fold import measure as measure_fold  # noqa: E402 - found by the line above
+from exporter import fold, looking, serving  # noqa: E402 - found by the line above
 
 from limelight.embedded import EmbeddedRedis  # noqa: E402
 from queues import environments, plan, profile, targets  # noqa: E402
@@ -37,7 +38,7 @@ from report import page, tables  # noqa: E402
 from report.record import Record, Row  # noqa: E402
 
 RUNS: Final = BENCH.parent / ".bench-runs"
-SUITES: Final = ("queues", "fold")
+SUITES: Final = ("queues", "exporter")
 say: Final = Console(stderr=True).print
 
 
@@ -60,8 +61,8 @@ def main() -> None:
     try:
         if "queues" in options.suites:
             queues(options, record)
-        if "fold" in options.suites:
-            fold(options.rounds, record)
+        if "exporter" in options.suites:
+            exporter(options.rounds, record)
     except KeyboardInterrupt:
         say("stopped; what was measured so far is kept")
     record.about["seconds"] = round(time.monotonic() - began)
@@ -152,12 +153,14 @@ def queues(options: argparse.Namespace, record: Record) -> None:
         record.save(options.out)
 
 
-def fold(rounds: int, record: Record) -> None:
-    """The exporter against what it stands on."""
+def exporter(rounds: int, record: Record) -> None:
+    """The exporter: figures of one kind in the same round."""
+    parts = {"fold": fold, "10,000 series": serving, "gauges": looking}
     for number in track(range(rounds), "measuring the exporter", console=Console(stderr=True)):
-        for name, value in measure_fold().items():
-            row = Row(scenario="exporter", figure="one process", setting="", contender=name)
-            record.add(number, value, row)
+        for part, module in parts.items():
+            for name, value in module.measure().items():
+                row = Row(scenario=f"exporter, {part}", figure="one process", setting="", contender=name)
+                record.add(number, value, row)
 
 
 def show(record: Record) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from limelight import events
 from limelight.lifecycle import NEXT
 from limelight_exporter.catalog import CATALOG, Section
+from limelight_exporter.options import OPTIONS
 
 ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
@@ -52,7 +53,19 @@ def lifecycle_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def options_table() -> str:
+    """The exporter's settings."""
+    lines = ["| flag | environment | default | what it is |", "|---|---|---|---|"]
+    lines += [
+        f"| {f'`{option.flag} {option.metavar}`' if option.flag else '–'} | `{option.variable}` "
+        f"| {f'`{option.default}`' if option.default else '–'} | {option.help} |"
+        for option in OPTIONS.values()
+    ]
+    return "\n".join(lines) + "\n"
+
+
 GENERATED = {
+    ("docs/exporter.md", "options"): options_table,
     ("docs/metrics.md", "catalogue"): metrics_table,
     ("docs/events.md", "statuses"): statuses_table,
     ("docs/delivery.md", "lifecycle"): lifecycle_table,

@@ -118,6 +118,16 @@ def growth(scenario: str, figure: str, mine: Contender) -> Measure:
     return measure
 
 
+def of_exporter(part: str, name: str) -> Measure:
+    """The median of a figure of the exporter."""
+
+    def measure(record: Record) -> float | None:
+        found = record.find(f"exporter, {part}", "one process", "", lambda row: row.contender == name)
+        return found[0].median if found else None
+
+    return measure
+
+
 def _median_of(record: Record, scenario: str, figure: str, case: Case) -> float | None:
     found = record.find(scenario, figure, case.setting, lambda row: row.contender == case.label)
     return found[0].median if found else None
@@ -228,5 +238,47 @@ TARGETS: Final = (
         "at most",
         1.25,
         growth("depth", depth.RUN, THREADS),
+    ),
+    Target(
+        "exporter: events/s of one core, from a stream to updated metrics",
+        "at least",
+        150_000,
+        of_exporter("fold", "XREAD to updated metrics, events per CPU s"),
+    ),
+    Target(
+        "exporter: the same ÷ XREAD and decode alone",
+        "at least",
+        0.75,
+        of_exporter("fold", "fold ÷ limit"),
+    ),
+    Target(
+        "exporter, 10,000 series: a scrape, ms",
+        "under",
+        150,
+        of_exporter("10,000 series", "scrape in OpenMetrics, CPU ms"),
+    ),
+    Target(
+        "exporter, 10,000 series: pause of the fold while scraped, p99 ms",
+        "under",
+        20,
+        of_exporter("10,000 series", "pause of the fold while scraped, p99 ms"),
+    ),
+    Target(
+        "exporter, 10,000 series: snapshots, % of a core",
+        "under",
+        1,
+        of_exporter("10,000 series", "snapshots, % of a core"),
+    ),
+    Target(
+        "exporter, 10,000 series: memory, MB",
+        "under",
+        120,
+        of_exporter("10,000 series", "memory of an exporter, MB"),
+    ),
+    Target(
+        "exporter: gauges with 1,000,000 tasks ready ÷ with none",
+        "at most",
+        1.25,
+        of_exporter("gauges", "full ÷ empty"),
     ),
 )

@@ -10,13 +10,21 @@ from typing import Final
 BUCKETS: Final = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0, 3600.0)
 """Upper bounds in seconds of all histograms; +Inf follows."""
 
+MALFORMED_REASONS: Final = ("undecodable", "oversized", "version", "foreign", "number", "duration", "dropped")
+"""Why an event, or a value in one, could not be used."""
 TASK_LIMIT: Final = 200
 """Task names per queue; later ones are ``_other``."""
 ERROR_TYPE_LIMIT: Final = 50
 """Error types per queue; later ones are ``_other``."""
 
+SERIES_LIMIT: Final = 20_000
+"""Label sets per queue; the tasks and error types of later ones are ``_other``."""
+QUEUE_LIMIT: Final = 500
+"""Queues of one exporter; later ones are left out."""
+
 PHASES: Final = ("waiting", "running", "backing_off", "parked")
 RESULTS: Final = ("ok", "failed")
+VERDICTS: Final = ("good", "bad")
 
 
 class Section(Enum):
@@ -64,17 +72,25 @@ DURATION: Final = "limelight_task_duration_seconds"
 WAIT: Final = "limelight_task_wait_seconds"
 LATENCY: Final = "limelight_task_latency_seconds"
 TIME: Final = "limelight_task_time_seconds_total"
+SLO_EVALUATIONS: Final = "limelight_task_slo_evaluations_total"
+SLO_TARGET: Final = "limelight_task_slo_target_ratio"
+SLO_THRESHOLD: Final = "limelight_task_slo_threshold_seconds"
 
 QUEUE_TASKS: Final = "limelight_queue_tasks"
 OLDEST_READY: Final = "limelight_queue_oldest_ready_timestamp_seconds"
 OLDEST_RUNNING: Final = "limelight_queue_oldest_running_timestamp_seconds"
 OLDEST_DUE: Final = "limelight_queue_oldest_due_timestamp_seconds"
 INDEX_MISMATCH: Final = "limelight_queue_index_mismatch_tasks"
+PAUSED: Final = "limelight_queue_paused"
+LOCKS: Final = "limelight_locks_held"
 WORKERS: Final = "limelight_queue_workers"
 CONSUMER_INFO: Final = "limelight_consumer_info"
 HEARTBEAT: Final = "limelight_consumer_last_heartbeat_timestamp_seconds"
+ABANDONED: Final = "limelight_consumer_abandoned_threads"
 PERIODIC_SUCCESS: Final = "limelight_periodic_last_success_timestamp_seconds"
 PERIODIC_NEXT: Final = "limelight_periodic_next_run_timestamp_seconds"
+PERIODIC_UNMET: Final = "limelight_periodic_oldest_unmet_due_timestamp_seconds"
+PERIODIC_GRACE: Final = "limelight_periodic_grace_seconds"
 SCHEDULER_CHECK: Final = "limelight_scheduler_last_check_timestamp_seconds"
 REDIS_UP: Final = "limelight_redis_up"
 MEMORY_USED: Final = "limelight_redis_memory_used_bytes"
@@ -89,6 +105,9 @@ ROLLBACKS: Final = "limelight_exporter_stream_rollbacks_total"
 MALFORMED: Final = "limelight_exporter_events_malformed_total"
 LAG_EVENTS: Final = "limelight_exporter_stream_lag_events"
 LAG_SECONDS: Final = "limelight_exporter_stream_lag_seconds"
+SET_ASIDE: Final = "limelight_exporter_snapshots_set_aside_total"
+READERS_FORGOTTEN: Final = "limelight_exporter_readers_forgotten_total"
+QUEUES_LEFT_OUT: Final = "limelight_exporter_queues_left_out"
 SNAPSHOT_TIME: Final = "limelight_exporter_snapshot_timestamp_seconds"
 SNAPSHOT_FAILURES: Final = "limelight_exporter_snapshot_write_failures_total"
 REPLAY_SECONDS: Final = "limelight_exporter_last_replay_duration_seconds"
@@ -100,7 +119,12 @@ SPAN_FAILURES: Final = "limelight_exporter_span_export_failures_total"
 SPAN_LAG: Final = "limelight_exporter_span_lag_seconds"
 COLLECTOR_SECONDS: Final = "limelight_exporter_scrape_collector_duration_seconds"
 COLLECTOR_SUCCESS: Final = "limelight_exporter_scrape_collector_success"
+CLOCK_SKEW: Final = "limelight_exporter_clock_skew_seconds"
 RECONNECTS: Final = "limelight_exporter_redis_reconnects_total"
+SOURCE_INFO: Final = "limelight_exporter_source_info"
+SUBSCRIBED: Final = "limelight_exporter_subscribed"
+SUBSCRIPTION_BREAKS: Final = "limelight_exporter_subscription_breaks_total"
+WEB_CONFIG_TAKEN: Final = "limelight_exporter_web_config_last_reload_successful"
 
 _Q: Final = ("queue",)
 _QT: Final = ("queue", "task")
@@ -156,6 +180,28 @@ _FROM_EVENTS: Final = (
         "parked (locked, rate limited). The phases add up to the sum of limelight_task_latency_seconds.",
         "seconds",
     ),
+    _counter(
+        SLO_EVALUATIONS,
+        ("queue", "task", "objective", "result"),
+        "What tasks with declared objectives did, good or bad by the objective: wait, duration, latency or "
+        "success. Counted exactly, not from buckets.",
+    ),
+    Metric(
+        SLO_TARGET,
+        "gauge",
+        Section.EVENTS,
+        ("queue", "task", "objective"),
+        "Share of evaluations that must be good, as the consumer that started last declared it.",
+        "ratio",
+    ),
+    Metric(
+        SLO_THRESHOLD,
+        "gauge",
+        Section.EVENTS,
+        ("queue", "task", "objective"),
+        "The most seconds that are good, as declared; success has none.",
+        "seconds",
+    ),
 )
 
 _FROM_REDIS: Final = (
@@ -167,6 +213,12 @@ _FROM_REDIS: Final = (
     _gauge(OLDEST_DUE, _Q, "When the first scheduled task is due, Unix time; overdue if in the past."),
     _gauge(
         INDEX_MISMATCH, _Q, "Task records minus the sum of all states; anything but 0 is a fault to report."
+    ),
+    _gauge(PAUSED, _Q, "1 while the queue is paused and nothing new begins, else 0."),
+    _gauge(
+        LOCKS,
+        _Q,
+        "Locks that are taken; one whose time is over counts until somebody asks for it.",
     ),
     _gauge(
         WORKERS,
@@ -182,8 +234,21 @@ _FROM_REDIS: Final = (
         "A consumer that is known to the queue; always 1, gone when the consumer is forgotten.",
     ),
     _gauge(HEARTBEAT, ("queue", "consumer"), "Last heartbeat of a consumer, Unix time by Redis' clock."),
+    _gauge(
+        ABANDONED,
+        ("queue", "consumer"),
+        "Threads of a consumer that are stuck in tasks that would not stop when their time was over.",
+    ),
     _gauge(PERIODIC_SUCCESS, _QT, "When a run of this periodic task last succeeded, Unix time."),
     _gauge(PERIODIC_NEXT, _QT, "When this periodic task is due next, Unix time."),
+    _gauge(
+        PERIODIC_UNMET,
+        _QT,
+        "First due time of this periodic task for which no run has succeeded yet, Unix time; 0 if there is none.",
+    ),
+    _gauge(
+        PERIODIC_GRACE, _QT, "How long after that a run of it must have succeeded, as its declaration says."
+    ),
     _gauge(SCHEDULER_CHECK, _Q, "The minute in which a scheduler last checked periodic tasks, Unix time."),
     _gauge(MEMORY_USED, ("redis",), "Memory that Redis uses."),
     _gauge(MEMORY_MAX, ("redis",), "Memory that Redis may use; 0 means no limit."),
@@ -215,6 +280,22 @@ _ABOUT_EXPORTER: Final = (
     _own(
         MALFORMED, ("queue", "reason"), "Events, or values in them, that could not be used and were skipped."
     ),
+    _own(
+        SET_ASIDE,
+        _Q,
+        "Snapshots that could not be read and were set aside: counting went on from what the stream still held.",
+    ),
+    _own(
+        READERS_FORGOTTEN,
+        _Q,
+        "Readers of the stream, exporters mostly, that were not seen for a day: the stream waits for them no "
+        "longer. Counted by whoever noticed.",
+    ),
+    _own(
+        QUEUES_LEFT_OUT,
+        (),
+        "Queues that are not served, because their names cannot be used or there are too many.",
+    ),
     _own(LAG_EVENTS, _Q, "Events not yet folded when the scrape arrived."),
     _own(LAG_SECONDS, _Q, "Age of the folded position against the newest event when the scrape arrived."),
     _own(SNAPSHOT_TIME, _Q, "When the state of this queue was last saved, Unix time."),
@@ -233,12 +314,41 @@ _ABOUT_EXPORTER: Final = (
     _own(SPAN_LAG, _Q, "Age of the oldest event whose span is still to be sent; 0 when there is none."),
     _own(COLLECTOR_SECONDS, ("collector",), "How long a part of this scrape took."),
     _own(COLLECTOR_SUCCESS, ("collector",), "Whether a part of this scrape succeeded (1) or not (0)."),
+    _own(
+        CLOCK_SKEW,
+        ("host",),
+        "By how much the clock of a consumer's host is ahead of Redis' clock; negative if it is behind. At most a day.",
+    ),
     _own(RECONNECTS, (), "Times Redis was found again after it had been away."),
+    Metric(
+        SOURCE_INFO,
+        "info",
+        Section.EXPORTER,
+        ("queue", "mode"),
+        "How a queue that is not read from its stream is heard of; always 1. mode=pubsub: losses are not known, "
+        "totals start at 0 with the exporter, and two exporters differ.",
+    ),
+    _own(
+        SUBSCRIBED,
+        _Q,
+        "Whether the channel of a queue that is heard of by pub/sub is subscribed to (1) or not (0).",
+    ),
+    _own(
+        SUBSCRIPTION_BREAKS,
+        _Q,
+        "Times a pub/sub subscription broke: what was told until the next one is lost, nobody knows how much.",
+    ),
+    _own(
+        WEB_CONFIG_TAKEN,
+        (),
+        "1: the file of --web.config.file is in force as it is. 0: it changed, is wrong, and the version before "
+        "stays. Absent without one.",
+    ),
 )
 
 CATALOG: Final[Mapping[str, Metric]] = {
     metric.name: metric for metric in (*_FROM_EVENTS, *_FROM_REDIS, *_ABOUT_EXPORTER)
 }
 
-KEPT_PER_QUEUE: Final = frozenset({EVENTS_LOST, ROLLBACKS, MALFORMED, OVERFLOW})
+KEPT_PER_QUEUE: Final = frozenset({EVENTS_LOST, ROLLBACKS, MALFORMED, OVERFLOW, SET_ASIDE})
 """About the exporter, yet part of a queue's state: they survive restarts with it."""

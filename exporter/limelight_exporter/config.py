@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -12,13 +12,22 @@ from urllib.parse import urlsplit
 from limelight.errors import ConfigurationError
 from limelight.storage.address import Address
 
-DEFAULT_REDIS_URL: Final = "redis://localhost:6379/0"
-DEFAULT_HOST: Final = "127.0.0.1"
-DEFAULT_PORT: Final = 9898
-DEFAULT_GROUP: Final = "default"
-LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+from .config_file import DEFAULTS, FileSettings, read_settings
+from .options import DEFAULT_GROUP, DEFAULT_HOST, DEFAULT_PORT, DEFAULT_REDIS_URL, LOG_LEVELS, OPTIONS
+
+__all__ = [
+    "DEFAULT_GROUP",
+    "DEFAULT_HOST",
+    "DEFAULT_PORT",
+    "DEFAULT_REDIS_URL",
+    "FileSettings",
+    "Settings",
+    "from_environment",
+    "settings",
+]
 
 _GROUP: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_LONGEST_CHANNEL: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +40,12 @@ class Settings:
         host: Address to listen on.
         port: TCP port to listen on, 0 for any free one.
         group: Exporters of one group share a snapshot and the trace cursor.
+        pubsub: Channels on which Huey 1.x tells its events.
         otlp_endpoint: Base URL of an OTLP receiver, None to go by the ``OTEL_*`` variables alone.
         log_level: One of `LOG_LEVELS`.
+        state_dir: A folder of this exporter alone, where it keeps what it counted outside Redis too; None for nowhere.
+        web_config_file: Who is served and how, "" for everybody in plain HTTP.
+        file: What the YAML file says.
     """
 
     redis_url: str = field(default=DEFAULT_REDIS_URL, repr=False)
@@ -40,8 +53,12 @@ class Settings:
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
     group: str = DEFAULT_GROUP
+    pubsub: tuple[str, ...] = ()
     otlp_endpoint: str | None = None
     log_level: str = "info"
+    state_dir: Path | None = None
+    web_config_file: str = ""
+    file: FileSettings = DEFAULTS
 
     @property
     def redis_address(self) -> str:
@@ -49,91 +66,141 @@ class Settings:
         return Address(self.redis_url, {}).shown
 
 
-def settings(
-    *,
-    redis_url: str | None = None,
-    password_file: str | None = None,
-    host: str | None = None,
-    port: str | int | None = None,
-    group: str | None = None,
-    otlp_endpoint: str | None = None,
-    log_level: str | None = None,
-) -> Settings:
+class _Given:
+    """What was given for the options of the table, and what is wrong with it."""
+
+    def __init__(self, given: Mapping[str, object]) -> None:
+        if unknown := given.keys() - OPTIONS.keys():
+            raise TypeError(f"no option is called {', '.join(sorted(unknown))}")
+        self._given = given
+        self.faults: list[str] = []
+
+    def text(self, name: str) -> str:
+        """What was given, or the default; "" for neither."""
+        value = self._given.get(name)
+        return str(value) if value not in {None, ""} else OPTIONS[name].default or ""
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """What was given for an option that takes many: values, or words in one string."""
+        value = self._given.get(name) or ()
+        return tuple(value.split()) if isinstance(value, str) else tuple(map(str, value))  # type: ignore[call-overload]
+
+    def refuse(self, name: str, what: str) -> None:
+        """Note a fault, with the option's name."""
+        self.faults.append(f"{OPTIONS[name].place}: {what}")
+
+
+def settings(**given: str | int | Sequence[str] | None) -> Settings:
     """Check all settings together; what is None or empty takes its default.
 
-    `password_file` names a file whose first line is the password for Redis; the rest is as in `Settings`.
+    Args:
+        **given: By the names in `options.OPTIONS`; a number may be text.
 
     Raises:
-        ConfigurationError: Names each fault, and what would be right.
+        ConfigurationError: Names each fault and its place, a line each, and what would be right; never a secret.
     """
-    faults: list[str] = []
+    asked = _Given(given)
     made = Settings(
-        redis_url=_checked_redis_url(redis_url or DEFAULT_REDIS_URL, faults),
-        redis_password=_password(password_file, faults) if password_file else None,
-        host=host or DEFAULT_HOST,
-        port=_checked_port(DEFAULT_PORT if port in (None, "") else port, faults),
-        group=group or DEFAULT_GROUP,
-        otlp_endpoint=_checked_endpoint(otlp_endpoint, faults) if otlp_endpoint else None,
-        log_level=(log_level or "info").lower(),
+        redis_url=_redis_url(asked),
+        redis_password=_password(asked),
+        host=asked.text("host"),
+        port=_port(asked),
+        group=_group(asked),
+        pubsub=_channels(asked),
+        otlp_endpoint=_endpoint(asked),
+        log_level=_log_level(asked),
+        state_dir=Path(folder) if (folder := asked.text("state_dir")) else None,
+        web_config_file=asked.text("web_config_file"),
+        file=_file(asked),
     )
-    if not _GROUP.fullmatch(made.group):
-        faults.append(f"group {made.group!r}: take 1 to 100 of A-Z a-z 0-9 . _ -")
-    if made.log_level not in LOG_LEVELS:
-        faults.append(f"log level {log_level!r}: take one of {', '.join(LOG_LEVELS)}")
-    if faults:
-        raise ConfigurationError("; ".join(faults))
+    if asked.faults:
+        raise ConfigurationError("\n".join(asked.faults))
     return made
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
     """Read the ``LIMELIGHT_…`` variables. Raises as `settings`."""
-    return settings(
-        redis_url=environment.get("LIMELIGHT_REDIS_URL"),
-        password_file=environment.get("LIMELIGHT_REDIS_PASSWORD_FILE"),
-        host=environment.get("LIMELIGHT_HOST"),
-        port=environment.get("LIMELIGHT_PORT"),
-        group=environment.get("LIMELIGHT_GROUP"),
-        otlp_endpoint=environment.get("LIMELIGHT_OTLP_ENDPOINT"),
-        log_level=environment.get("LIMELIGHT_LOG_LEVEL"),
-    )
+    return settings(**{option.name: environment.get(option.variable) for option in OPTIONS.values()})
 
 
-def _checked_redis_url(url: str, faults: list[str]) -> str:
+def _redis_url(asked: _Given) -> str:
+    url = asked.text("redis_url")
     try:
         Address(url, {})
     except ConfigurationError as error:
-        faults.append(str(error))
+        asked.refuse("redis_url", str(error))
         return DEFAULT_REDIS_URL
     return url
 
 
-def _checked_port(port: str | int | None, faults: list[str]) -> int:
-    text = str(port)
-    if text.isascii() and text.isdigit() and int(text) <= 65_535:
+def _port(asked: _Given) -> int:
+    text = asked.text("port")
+    if text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65_535:
         return int(text)
-    faults.append(f"port {port!r}: take a number from 0 (any free port) to 65535")
+    asked.refuse("port", f"{text!r}: take a number from 0 (any free port) to 65535")
     return DEFAULT_PORT
 
 
-def _checked_endpoint(endpoint: str, faults: list[str]) -> str:
+def _group(asked: _Given) -> str:
+    group = asked.text("group")
+    if not _GROUP.fullmatch(group):
+        asked.refuse("group", f"{group!r}: take 1 to 100 of A-Z a-z 0-9 . _ -")
+    return group
+
+
+def _log_level(asked: _Given) -> str:
+    level = asked.text("log_level").lower()
+    if level not in LOG_LEVELS:
+        asked.refuse("log_level", f"{level!r}: take one of {', '.join(LOG_LEVELS)}")
+    return level
+
+
+def _channels(asked: _Given) -> tuple[str, ...]:
+    channels = asked.texts("pubsub")
+    for channel in channels:
+        if not channel.isprintable() or not 0 < len(channel) <= _LONGEST_CHANNEL:
+            asked.refuse("pubsub", f"{channel!r}: take a channel's name, up to {_LONGEST_CHANNEL} characters")
+    return tuple(dict.fromkeys(channels))
+
+
+def _endpoint(asked: _Given) -> str | None:
+    endpoint = asked.text("otlp_endpoint")
+    if not endpoint:
+        return None
     try:
         parts = urlsplit(endpoint)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port that is none
         usable = False
     if not usable:
-        faults.append(
-            "OTLP endpoint: it looks like http://localhost:4318 (HTTP) or http://localhost:4317 (gRPC)"
+        asked.refuse(
+            "otlp_endpoint",
+            "an OTLP endpoint looks like http://localhost:4318 (HTTP) or http://localhost:4317 (gRPC)",
         )
     return endpoint
 
 
-def _password(path: str, faults: list[str]) -> str | None:
+def _password(asked: _Given) -> str | None:
+    path, given = asked.text("password_file"), asked.text("redis_password")
+    if not path:
+        return given or None
+    if given:
+        asked.refuse("password_file", f"{OPTIONS['redis_password'].variable} is set too: take one of them")
     try:
         first, *_ = [*Path(path).read_text(encoding="utf-8").splitlines(), ""]
-    except (OSError, UnicodeDecodeError) as error:
-        faults.append(f"password file {path!r} cannot be read: {getattr(error, 'strerror', None) or error}")
+    except (OSError, ValueError) as error:  # ValueError: no text, or no name of a file
+        reason = getattr(error, "strerror", None) or "it is no text"
+        asked.refuse("password_file", f"password file {path!r} cannot be read: {reason}")
         return None
     if not first:
-        faults.append(f"password file {path!r} is empty")
+        asked.refuse("password_file", f"password file {path!r} is empty")
     return first or None
+
+
+def _file(asked: _Given) -> FileSettings:
+    path = asked.text("config_file")
+    if not path:
+        return DEFAULTS
+    made, faults = read_settings(path)
+    asked.faults += faults
+    return made

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from limelight.errors import OutcomeUnknown, RedisRefused, RedisUnavailable
+from limelight.inspection import queue_names
 from limelight.storage.address import Address
 from limelight.storage.links import Links
 
@@ -25,6 +27,11 @@ def connect(settings: Settings) -> Links:
     if settings.redis_password:
         options["password"] = settings.redis_password
     return Links(Address(settings.redis_url, options))
+
+
+def exported_queues(links: Links, settings: Settings) -> Sequence[str]:
+    """The queues that announced themselves and are wanted. Raises limelight's RedisError."""
+    return [queue for queue in queue_names(links) if settings.file.queues.takes(queue)]
 
 
 def explain(error: BaseException) -> str:

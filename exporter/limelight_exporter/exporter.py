@@ -9,13 +9,16 @@ import threading
 from types import FrameType
 from typing import Final
 
+from limelight.errors import ConfigurationError
+
 from .config import Settings
 from .metrics_pipeline import MetricsPipeline
 from .otlp_sink import sink_from
+from .pubsub_source import Subscriptions
 from .scrape import Scrape
 from .tally import OwnTally
 from .trace_pipeline import TracePipeline
-from .web import WebApp, WebServer
+from .web import RulesFile, WebApp, WebServer, read_rules
 
 STOP_SECONDS: Final = 10.0
 _log = logging.getLogger(__name__)
@@ -37,10 +40,15 @@ class Exporter:
     def __init__(self, settings: Settings) -> None:
         self._tally = OwnTally()
         sink = sink_from(settings.otlp_endpoint, os.environ, self._tally)
-        self._metrics = MetricsPipeline(settings, self._tally)
+        self._metrics = MetricsPipeline(settings, self._tally, exemplars=sink is not None)
         self._traces = TracePipeline(settings, sink, self._tally) if sink else None
-        self._scrape = Scrape(settings, self._metrics, self._tally, tracing=sink is not None)
-        self._web = WebServer(WebApp(self._scrape), settings.host, settings.port)
+        self._subscriptions = Subscriptions(settings)
+        self._scrape = Scrape(
+            settings, self._metrics, self._subscriptions, self._tally, tracing=sink is not None
+        )
+        rules = RulesFile(settings.web_config_file, self._tally)
+        self._app = WebApp(self._scrape, rules)
+        self._web = WebServer(self._app, rules, settings.host, settings.port)
         self._thread = threading.Thread(target=self._web.run, name="limelight-web", daemon=True)
 
     @property
@@ -85,15 +93,35 @@ class Exporter:
 
     def _start_pipelines(self) -> None:
         self._metrics.start()
+        self._subscriptions.start()
         if self._traces is not None:
             self._traces.start()
 
     def _stop_pipelines(self) -> None:
         if self._traces is not None:
             self._traces.stop(STOP_SECONDS)
+        self._subscriptions.stop(STOP_SECONDS)
         self._metrics.stop(STOP_SECONDS)
         self._scrape.close()
+        self._app.close()
         self._web.close()
+
+
+def check(settings: Settings) -> list[str]:
+    """What is wrong with the files and variables that only their users read; nothing is opened or sent."""
+    faults: list[str] = []
+    if settings.web_config_file:
+        try:
+            read_rules(settings.web_config_file)
+        except ConfigurationError as error:
+            faults += str(error).split("\n")
+    try:
+        sink = sink_from(settings.otlp_endpoint, os.environ, OwnTally())
+    except ConfigurationError as error:
+        return [*faults, str(error)]
+    if sink is not None:
+        sink.close()
+    return faults
 
 
 def serve(settings: Settings) -> None:

@@ -1,68 +1,113 @@
-"""From plain numbers to the text that Prometheus reads. Knows prometheus_client's families; its neighbours do not."""
+"""From plain numbers to the text that Prometheus reads.
+
+The text is written here: prometheus_client makes an object of every sample, and takes twenty times as long. It
+negotiates the format, tells of this process, and reads our text in the tests.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from typing import Final
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    InfoMetricFamily,
-)
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import Metric as Family
-from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from .catalog import BUCKETS, CATALOG, Metric
+from .cells import Exemplar
 
-_BOUNDS: Final = tuple(floatToGoString(bound) for bound in (*BUCKETS, float("inf")))
+_OPENMETRICS: Final = "application/openmetrics-text"
+_LINES_AT_ONCE: Final = 500
+_NO_EXEMPLARS: Final[Mapping[int, Exemplar]] = {}
 
 
-class Exposition(Collector):
-    """The samples of one scrape; add them in any order, the catalogue's order is served."""
+class _Row(NamedTuple):
+    labels: Sequence[str]
+    value: float
+    exemplar: Exemplar | None = None
 
-    def __init__(self) -> None:
-        self._families: dict[str, Family] = {}
 
-    def add(self, name: str, labels: Sequence[str], value: float) -> None:
+class _Distribution(NamedTuple):
+    labels: Sequence[str]
+    counts: Sequence[int]
+    total: float
+    exemplars: Mapping[int, Exemplar]
+
+
+class Exposition:
+    """The samples of one scrape; add them in any order, the catalogue's order is served.
+
+    Args:
+        buckets: Upper bounds of all histograms, without the one that has no end.
+    """
+
+    def __init__(self, buckets: Sequence[float] = BUCKETS) -> None:
+        self._bounds = tuple(floatToGoString(bound) for bound in (*buckets, math.inf))
+        self._rows: dict[str, list[_Row]] = {}
+        self._distributions: dict[str, list[_Distribution]] = {}
+
+    def add(self, name: str, labels: Sequence[str], value: float, exemplar: Exemplar | None = None) -> None:
         """Add a counter or a gauge, or (whatever the value) an info.
 
         Args:
             name: A metric of the catalogue.
             labels: All its label values in the catalogue's order.
             value: In the metric's unit.
+            exemplar: A span that stands for the last increase of a counter.
         """
-        family = self._family(name)
-        if isinstance(family, InfoMetricFamily):
-            family.add_metric([], dict(zip(CATALOG[name].labels, labels, strict=True)))
-        elif isinstance(family, CounterMetricFamily | GaugeMetricFamily):
-            family.add_metric(labels, value)
+        self._rows.setdefault(name, []).append(_Row(labels, value, exemplar))
 
-    def add_histogram(self, name: str, labels: Sequence[str], counts: Sequence[int], total: float) -> None:
-        """Add a histogram; `counts` are per bucket, not cumulative, the last one beyond the highest bound."""
-        family = self._family(name)
-        if isinstance(family, HistogramMetricFamily):
-            family.add_metric(labels, list(zip(_BOUNDS, itertools.accumulate(counts), strict=True)), total)
+    def add_histogram(
+        self,
+        name: str,
+        labels: Sequence[str],
+        counts: Sequence[int],
+        total: float,
+        exemplars: Mapping[int, Exemplar] = _NO_EXEMPLARS,
+    ) -> None:
+        """Add a histogram.
 
-    def collect(self) -> Iterator[Family]:
-        """The families that have samples."""
-        return (self._families[name] for name in CATALOG if name in self._families)
+        Args:
+            name: A metric of the catalogue.
+            labels: All its label values in the catalogue's order.
+            counts: Per bucket, not cumulative, the last one beyond the highest bound.
+            total: Sum of all values.
+            exemplars: Bucket → a span that stands for its values.
+        """
+        rows = self._distributions.setdefault(name, [])
+        rows.append(_Distribution(labels, counts, total, exemplars))
 
-    def _family(self, name: str) -> Family:
-        if name not in self._families:
-            self._families[name] = _family(CATALOG[name])
-        return self._families[name]
+    def lines(self, *, openmetrics: bool, now: float) -> Iterator[str]:
+        """The text, a family's head or one label set at a time.
+
+        Args:
+            openmetrics: False: Prometheus' own text format, which has no exemplars.
+            now: Unix seconds; no exemplar is later.
+        """
+        latest = now if openmetrics else None
+        for name, metric in CATALOG.items():
+            if name in self._rows:
+                yield _head(metric, openmetrics=openmetrics)
+                for row in self._rows[name]:
+                    yield _row(metric, row, latest)
+            elif name in self._distributions:
+                yield _head(metric, openmetrics=openmetrics)
+                for distribution in self._distributions[name]:
+                    yield from _distribution(metric, distribution, self._bounds, latest)
 
 
 class Renderer:
-    """Renders an exposition together with what the operating system says of this process."""
+    """Renders an exposition together with what the operating system says of this process.
 
-    def __init__(self) -> None:
+    Args:
+        clock: Unix seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._process = ProcessCollector(registry=CollectorRegistry())
 
     def render(self, exposition: Exposition, accept: str) -> tuple[bytes, str]:
@@ -73,24 +118,65 @@ class Renderer:
             accept: The request's ``Accept`` header; OpenMetrics or Prometheus' own text format is negotiated.
         """
         encode, content_type = choose_encoder(accept)
-        return encode(_Both(exposition, self._process)), content_type
+        lines = exposition.lines(openmetrics=content_type.startswith(_OPENMETRICS), now=self._clock())
+        return b"".join((*_chunks(lines), encode(self._process))), content_type
 
 
-class _Both(Collector):
-    def __init__(self, *collectors: Collector) -> None:
-        self._collectors = collectors
+def _chunks(lines: Iterator[str]) -> Iterator[bytes]:
+    """The text in pieces of a millisecond; between them whoever folds may go on at once."""
+    while chunk := "".join(itertools.islice(lines, _LINES_AT_ONCE)):
+        yield chunk.encode()
+        time.sleep(0)
 
-    def collect(self) -> Iterator[Family]:
-        return itertools.chain.from_iterable(collector.collect() for collector in self._collectors)
+
+def _head(metric: Metric, *, openmetrics: bool) -> str:
+    name, kind = metric.name, metric.kind
+    if not openmetrics:
+        kind = "gauge" if kind == "info" else kind
+        return f"# HELP {name} {metric.help}\n# TYPE {name} {kind}\n"
+    family = name.removesuffix("_total" if kind == "counter" else "_info" if kind == "info" else "")
+    unit = f"# UNIT {family} {metric.unit}\n" if metric.unit else ""
+    return f"# HELP {family} {metric.help}\n# TYPE {family} {kind}\n{unit}"
 
 
-def _family(metric: Metric) -> Family:
-    match metric.kind:
-        case "counter":
-            return CounterMetricFamily(metric.name, metric.help, labels=metric.labels, unit=metric.unit)
-        case "histogram":
-            return HistogramMetricFamily(metric.name, metric.help, labels=metric.labels, unit=metric.unit)
-        case "info":
-            return InfoMetricFamily(metric.name.removesuffix("_info"), metric.help)
-        case _:
-            return GaugeMetricFamily(metric.name, metric.help, labels=metric.labels, unit=metric.unit)
+def _row(metric: Metric, row: _Row, latest: float | None) -> str:
+    labels = _labels(metric.labels, row.labels)
+    value = "1.0" if metric.kind == "info" else _number(row.value)
+    return (
+        f"{metric.name}{{{labels}}} {value}{_exemplar(row.exemplar, latest)}\n"
+        if labels
+        else (f"{metric.name} {value}\n")
+    )
+
+
+def _distribution(
+    metric: Metric, row: _Distribution, bounds: Sequence[str], latest: float | None
+) -> Iterator[str]:
+    name, labels = metric.name, _labels(metric.labels, row.labels)
+    bucket = f'{name}_bucket{{{labels},le="'
+    count = 0
+    for at, (bound, cumulated) in enumerate(zip(bounds, itertools.accumulate(row.counts), strict=True)):
+        count = cumulated
+        yield f'{bucket}{bound}"}} {count}.0{_exemplar(row.exemplars.get(at), latest)}\n'
+    yield f"{name}_count{{{labels}}} {count}.0\n{name}_sum{{{labels}}} {_number(row.total)}\n"
+
+
+def _exemplar(exemplar: Exemplar | None, latest: float | None) -> str:
+    """Prometheus takes none that is older than the one before, so one from the future would bar all that follow."""
+    if exemplar is None or latest is None:
+        return ""
+    at = min(exemplar.timestamp, latest)
+    ids = f'{{trace_id="{exemplar.trace_id}",span_id="{exemplar.span_id}"}}'
+    return f" # {ids} {_number(exemplar.value)} {at:.3f}"
+
+
+def _labels(names: Sequence[str], values: Sequence[str]) -> str:
+    return ",".join(f'{name}="{_escaped(value)}"' for name, value in zip(names, values, strict=True))
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+
+
+def _number(value: float) -> str:
+    return repr(float(value)) if math.isfinite(value) else str(floatToGoString(value))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from limelight.inspection import QueueView, ServerView
+from limelight.inspection import Consumer, QueueView, ServerView
 
 from . import catalog
 from .exposition import Exposition
 
 SERIES_LIMIT: Final = 200
-"""Consumers, and periodic tasks, that are shown per queue."""
+"""Consumers, and periodic tasks, that are shown per queue, and hosts in all."""
+_MOST_SKEW_SECONDS: Final = 86_400.0
 
 
 def server_gauges(exposition: Exposition, server: ServerView) -> None:
@@ -30,10 +31,26 @@ def queue_gauges(exposition: Exposition, view: QueueView) -> None:
     _at(exposition, catalog.OLDEST_RUNNING, (view.name,), view.oldest_running)
     _at(exposition, catalog.OLDEST_DUE, (view.name,), view.oldest_due)
     _at(exposition, catalog.SCHEDULER_CHECK, (view.name,), view.last_check)
+    exposition.add(catalog.PAUSED, (view.name,), int(view.paused is not None))
+    exposition.add(catalog.LOCKS, (view.name,), view.locks)
     for periodic in view.periodic[:SERIES_LIMIT]:
-        _at(exposition, catalog.PERIODIC_SUCCESS, (view.name, periodic.name), periodic.success)
-        _at(exposition, catalog.PERIODIC_NEXT, (view.name, periodic.name), periodic.next)
+        labels = (view.name, periodic.name)
+        _at(exposition, catalog.PERIODIC_SUCCESS, labels, periodic.success)
+        _at(exposition, catalog.PERIODIC_NEXT, labels, periodic.next)
+        _at(exposition, catalog.PERIODIC_UNMET, labels, periodic.unmet)
+        _at(exposition, catalog.PERIODIC_GRACE, labels, periodic.grace)
     _consumers(exposition, view)
+
+
+def clock_gauges(exposition: Exposition, views: Iterable[QueueView]) -> None:
+    """Add how far each host's clock is off, by the newest heartbeat that came from it."""
+    newest: dict[str, Consumer] = {}
+    for consumer in (one for view in views for one in view.consumers if one.clock is not None):
+        if consumer.host not in newest or newest[consumer.host].seen_at < consumer.seen_at:
+            newest[consumer.host] = consumer
+    for host, consumer in sorted(newest.items())[:SERIES_LIMIT]:
+        skew = (consumer.clock or 0.0) - consumer.seen_at
+        exposition.add(catalog.CLOCK_SKEW, (host,), max(-_MOST_SKEW_SECONDS, min(skew, _MOST_SKEW_SECONDS)))
 
 
 def _states(view: QueueView) -> Sequence[tuple[str, int]]:
@@ -53,6 +70,7 @@ def _consumers(exposition: Exposition, view: QueueView) -> None:
     for consumer in view.consumers[:SERIES_LIMIT]:
         exposition.add(catalog.CONSUMER_INFO, (view.name, consumer.id, consumer.host, consumer.version), 1)
         exposition.add(catalog.HEARTBEAT, (view.name, consumer.id), consumer.seen_at)
+        exposition.add(catalog.ABANDONED, (view.name, consumer.id), consumer.abandoned)
 
 
 def _at(exposition: Exposition, metric: str, labels: tuple[str, ...], seconds: float | None) -> None:

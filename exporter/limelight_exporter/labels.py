@@ -31,6 +31,20 @@ class Bounded:
         return value if value in self._seen else OTHER
 
     @property
+    def is_full(self) -> bool:
+        """Whether every further value is ``_other``."""
+        return len(self._seen) >= self._limit
+
+    def __contains__(self, value: object) -> bool:
+        """Whether a value has passed."""
+        return value in self._seen
+
+    def release(self, values: Iterable[str]) -> None:
+        """Have values that passed give up their places."""
+        for value in values:
+            self._seen.pop(value, None)
+
+    @property
     def values(self) -> list[str]:
         """What has passed, oldest first."""
         return list(self._seen)

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from limelight.errors import ConfigurationError, LimelightError, RedisError
-from limelight.inspection import queue_names
 
 from . import catalog
 from .config import Settings
-from .connection import NO_ANSWER, connect, explain
+from .connection import NO_ANSWER, connect, explain, exported_queues
+from .floor import StateFolder
 from .ports import Tally
 from .queue_fold import QueueFold
 
@@ -30,15 +30,22 @@ class MetricsPipeline:
     """Discovers queues and folds their streams in a background thread.
 
     Args:
-        settings: Where Redis is, and the group.
+        settings: Where Redis is, the group, and where to keep what was counted outside Redis.
         tally: Counts reconnects and failed saves.
+        exemplars: Whether metrics point at spans.
+
+    Raises:
+        ConfigurationError: The folder for that cannot be used.
     """
 
-    def __init__(self, settings: Settings, tally: Tally) -> None:
+    def __init__(self, settings: Settings, tally: Tally, *, exemplars: bool = False) -> None:
         self._links = connect(settings)
+        self._settings = settings
         self._address = settings.redis_address
         self._group = settings.group
+        self._folder = StateFolder(settings.state_dir, settings.group) if settings.state_dir else None
         self._tally = tally
+        self._exemplars = exemplars
         self._folds: dict[str, QueueFold] = {}
         self._refused: set[str] = set()
         self._broken: dict[str, float] = {}
@@ -126,18 +133,28 @@ class MetricsPipeline:
         for queue in self._announced():
             if queue not in self._folds and queue not in self._refused:
                 self._adopt(queue)
+        self._tally.set(catalog.QUEUES_LEFT_OUT, (), len(self._refused))
 
     def _announced(self) -> Sequence[str]:
         try:
-            return queue_names(self._links)
+            return exported_queues(self._links, self._settings)
         except NO_ANSWER:
             if not (self._links.address.is_cluster and self._folds):
                 raise
             return ()  # the registry's node is away, those of the queues need not be
 
     def _adopt(self, queue: str) -> None:
+        if len(self._folds) >= self._settings.file.limits.queues:
+            self._refused.add(queue)
+            _log.warning("queue %s is left out: there are %d already", queue, len(self._folds))
+            return
         try:
-            self._folds = {**self._folds, queue: QueueFold(self._links, queue, self._group)}
+            floor = self._folder.file(queue) if self._folder else None
+            fold = QueueFold(
+                self._links, queue, self._group, self._settings.file, exemplars=self._exemplars, floor=floor
+            )
+            self._folds = {**self._folds, queue: fold}
+            self._tally.add(catalog.READERS_FORGOTTEN, (queue,), 0)
         except ConfigurationError as error:
             self._refused.add(queue)
             _log.warning("left out of the registry: %s", error)
@@ -167,12 +184,15 @@ class MetricsPipeline:
         except RedisError:
             self._tally.add(catalog.SNAPSHOT_FAILURES)
             raise
+        self._tally.add(catalog.READERS_FORGOTTEN, (fold.queue,), fold.take_forgotten())
 
     def _fold(self, fold: QueueFold) -> bool:
         if not fold.loaded:
             fold.load()
         for _ in range(_BATCHES_IN_A_ROW):
             more = fold.step()
+            if not more or self._nudged.is_set():
+                fold.keep()  # before it is served
             with self._progress:
                 self._progress.notify_all()
             if not more:
@@ -193,11 +213,14 @@ class MetricsPipeline:
             for fold in self._folds.values():
                 if fold.loaded:
                     fold.step()
+                    fold.keep()
                     fold.save()
         except RedisError as error:
             self._tally.add(catalog.SNAPSHOT_FAILURES)
             _log.warning("last state not saved: %s", explain(error))
         self._links.close()
+        if self._folder is not None:
+            self._folder.close()
 
     def _recovered(self) -> None:
         if self._failures:

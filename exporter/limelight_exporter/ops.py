@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any, TypeAlias
 
 import msgspec
+
+
+class Measure(Enum):
+    """Something that an event measured."""
+
+    WAIT = "wait"
+    DURATION = "duration"
+    LATENCY = "latency"
+    """The sum of the four that follow: where the time of a task that ended went."""
+    WAITED = "waited_seconds"
+    RAN = "ran_seconds"
+    BACKED_OFF = "backed_off_seconds"
+    PARKED = "parked_seconds"
 
 
 class Add(msgspec.Struct, frozen=True, gc=False):
@@ -17,15 +31,37 @@ class Add(msgspec.Struct, frozen=True, gc=False):
 
     metric: str
     labels: tuple[str, ...] = ()
-    amount: float = 1
+    amount: int = 1
 
 
-class Observe(msgspec.Struct, frozen=True, gc=False):
-    """Count one value, in the metric's unit, into a histogram of the event's queue."""
+class Spend(msgspec.Struct, frozen=True, gc=False):
+    """Raise a counter of seconds by what the event measured."""
 
     metric: str
     labels: tuple[str, ...]
-    value: float
+    measure: Measure
+
+
+class Observe(msgspec.Struct, frozen=True, gc=False):
+    """Count what the event measured into a histogram of its queue."""
+
+    metric: str
+    labels: tuple[str, ...]
+    measure: Measure
+
+
+class Judge(msgspec.Struct, frozen=True, gc=False):
+    """Count what the event measured as good, if it is within the threshold, or as bad.
+
+    Attributes:
+        labels: Without the last one, which is ``good`` or ``bad``.
+        threshold_seconds: The most that is good.
+    """
+
+    metric: str
+    labels: tuple[str, ...]
+    measure: Measure
+    threshold_seconds: float
 
 
 class Declare(msgspec.Struct, frozen=True, gc=False):
@@ -35,7 +71,7 @@ class Declare(msgspec.Struct, frozen=True, gc=False):
     labels: tuple[str, ...] = ()
 
 
-Op: TypeAlias = Add | Observe | Declare
+Op: TypeAlias = Add | Spend | Observe | Judge | Declare
 
 
 class SpanEvent(msgspec.Struct, frozen=True):

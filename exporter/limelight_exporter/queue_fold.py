@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
-from itertools import chain
 from typing import Final
 
 from limelight.storage.links import Links
 
 from . import catalog
-from .fold import fold
+from .config_file import DEFAULTS, FileSettings
+from .exposition import Exposition
+from .floor import FloorFile
+from .fold import MetricEvent, decode
 from .metric_state import QueueState
 from .ops import Add, Op
-from .snapshot import Saved, Snapshot, SnapshotStore
+from .snapshot import Saved, SnapshotStore
+from .snapshot_format import Snapshot, covers
 from .stream_source import Batch, Position, StreamSource
 
 SAVE_SECONDS: Final = 5.0
+BATCH: Final = 500
+"""Events that are read at once: more of them do not fit into the processor's cache, and take longer each."""
 REFRESH_SECONDS: Final = 30.0
 """A cursor that stands still is saved this often, so that it is not taken for abandoned."""
+_log = logging.getLogger(__name__)
 
 
 class QueueFold:
@@ -28,46 +35,97 @@ class QueueFold:
         links: The way to Redis.
         queue: Name of the queue.
         group: Exporter group whose snapshot is shared.
+        chosen: Buckets and limits.
+        exemplars: Whether histograms and failures point at spans: if they are exported.
         clock: Monotonic seconds.
+        floor: Keeps what was counted outside Redis too.
     """
 
     def __init__(
-        self, links: Links, queue: str, group: str, clock: Callable[[], float] = time.monotonic
+        self,
+        links: Links,
+        queue: str,
+        group: str,
+        chosen: FileSettings = DEFAULTS,
+        *,
+        exemplars: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        floor: FloorFile | None = None,
     ) -> None:
         self.queue = queue
-        self.state = QueueState(queue)
-        self.position = Position()
+        self._chosen, self._exemplars = chosen, exemplars
+        self._folded = (QueueState(queue, chosen=chosen, exemplars=exemplars), Position())
         self.loaded = False
         self.caught_up = False
         self.saved_at: float | None = None
-        self._source = StreamSource(links, queue)
+        self._source = StreamSource(links, queue, decode)
         self._store = SnapshotStore(links, queue, group)
+        self._floor = floor
+        self._kept: Position | None = None
+        self._set_aside = 0
         self._clock = clock
         self._saved_seconds = clock()
         self._saved_position: Position | None = None
         self._first_target = 0
 
+    @property
+    def state(self) -> QueueState:
+        """What was folded."""
+        return self._folded[0]
+
+    @property
+    def position(self) -> Position:
+        """Up to where; the state is never behind it."""
+        return self._folded[1]
+
+    def take_forgotten(self) -> int:
+        """How many readers of this stream our saves found gone since this was asked last."""
+        return self._store.cursor.take_forgotten()
+
     def load(self) -> None:
-        """Begin with the newest snapshot of the group, if there is one. Raises limelight's RedisError.
+        """Begin with the newest state of the group, if there is one. Raises limelight's RedisError.
 
         What is on the stream now is the target: once it is folded the queue is caught up, flood or not.
         """
         self._first_target = self._source.tail()
-        snapshot = self._store.load()
-        if snapshot is not None:
-            self._take_over(snapshot)
+        best = self._best_of(self._store.load(), self._floor.load() if self._floor else None)
+        if best is not None:
+            self._take_over(best)
+        else:
+            self._begin()
+        self._count_set_aside()
         self.loaded = True
 
     def step(self) -> bool:
         """Read and fold one batch; True if there is more to read. Raises RedisError, having folded nothing."""
-        batch = self._source.read(self.position)
-        if batch.lost and self._skip_the_gap():
+        batch = self._source.read(self.position, BATCH)
+        if batch.lost and self._skip_the_gap(batch.lost):
             return True
-        self.state.apply(list(_ops(batch)))
-        self.position = batch.position
+        self._report(batch)
+        take_in(self.state, batch)
+        self._folded = (self.state, batch.position)
         if not batch.more or self.position.seq >= self._first_target:
             self.caught_up = True
         return batch.more
+
+    def collect(self, exposition: Exposition, epoch: str, seq: int) -> bool:
+        """Add the queue's series to a scrape; False if those from events were left out, being behind.
+
+        Args:
+            exposition: Takes them.
+            epoch: Of which life of the stream.
+            seq: The event that must be in.
+        """
+        state, position = self._folded
+        current = self.loaded and position.epoch == epoch and position.seq >= seq
+        state.collect(exposition, current=current)
+        return current
+
+    def keep(self) -> None:
+        """Write down outside Redis what has changed since the last time."""
+        if self._floor is not None and self.loaded and self.position is not self._kept:
+            self._kept = self.position
+            self._floor.keep(Snapshot(self.position, self.state.save()))
 
     def save_if_due(self) -> bool:
         """Save when something changed and the last save is 5 s old. Returns and raises as `save`."""
@@ -82,7 +140,8 @@ class QueueFold:
 
         Returns:
             False if there was nothing of value to save, or it was refused because the stream's epoch is another
-            now or the group's other exporter is further on: no harm, the numbers are safe with it.
+            now or the group's other exporter is further on: no harm, the numbers are safe with it. If that one has
+            counted more (it read what we missed), we go on from its state.
 
         Raises:
             RedisError: Not saved.
@@ -94,34 +153,83 @@ class QueueFold:
         self._saved_seconds, self._saved_position = self._clock(), position
         if saved is Saved.DONE:
             self.saved_at = time.time()
+        elif saved is Saved.OUTRANKED and (theirs := self._store.load()) is not None:
+            _log.info(
+                "queue %s: the group's other exporter counted more; going on from its state", self.queue
+            )
+            self._take_over(theirs)
         return saved is Saved.DONE
 
     def reaches(self, epoch: str, seq: int) -> bool:
         """Whether everything up to that event of that epoch is in the state."""
         return self.loaded and self.position.epoch == epoch and self.position.seq >= seq
 
-    def _skip_the_gap(self) -> bool:
+    def _begin(self) -> None:
+        """Have trimming wait for us before the first event is read. Refused if the group was here: it waits already."""
+        beginning = self._source.beginning()
+        self._folded = (self.state, beginning)
+        self._store.cursor.save(beginning)
+
+    def _best_of(self, saved: Snapshot | None, kept: Snapshot | None) -> Snapshot | None:
+        """Redis' snapshot, unless it holds less than was kept outside: then Redis went back."""
+        if saved is None or kept is None:
+            return saved or kept
+        if covers(saved.state, kept.state):
+            return saved
+        if saved.position.seq < kept.position.seq or saved.position.epoch != kept.position.epoch:
+            _log.warning("queue %s: Redis' snapshot is behind what was kept outside of it", self.queue)
+        return kept
+
+    def _count_set_aside(self) -> None:
+        count = self._store.set_aside + (self._floor.set_aside if self._floor else 0)
+        if count > self._set_aside:
+            self.state.fold((), [Add(catalog.SET_ASIDE, (), count - self._set_aside)])
+            self._set_aside = count
+
+    def _report(self, batch: Batch[MetricEvent]) -> None:
+        if batch.lost:
+            _log.warning("queue %s: %d events were gone before they were read", self.queue, batch.lost)
+        if batch.rollbacks:
+            self._saved_position = None  # so that the group agrees soon on who counted most
+            _log.warning(
+                "queue %s: Redis forgot events that it had told (a restart, a failover, a flush); "
+                "what was counted is kept",
+                self.queue,
+            )
+
+    def _skip_the_gap(self, lost: int) -> bool:
         """Events are missing. A group mate that read them in time has saved what came of them."""
-        snapshot = self._store.load()
+        theirs = self._store.load()
+        self._count_set_aside()
         ahead = (
-            snapshot is not None
-            and snapshot.position.epoch == self.position.epoch
-            and snapshot.position.seq > self.position.seq
+            theirs is not None
+            and theirs.position.epoch == self.position.epoch
+            and theirs.position.seq > self.position.seq
+            and theirs.position.credit > self.position.credit - lost
         )
-        if snapshot is not None and ahead:
-            self._take_over(snapshot)
+        if theirs is not None and ahead:
+            self._take_over(theirs)
         return ahead
 
     def _take_over(self, snapshot: Snapshot) -> None:
-        self.state = QueueState(self.queue, snapshot.state)
-        self.position = snapshot.position
+        state = QueueState(self.queue, snapshot.state, self._chosen, exemplars=self._exemplars)
+        state.follow(self.state)
+        self._folded = (state, snapshot.position)
 
 
-def _ops(batch: Batch) -> Iterator[Op]:
+def take_in(state: QueueState, batch: Batch[MetricEvent]) -> None:
+    """Fold a batch, and what reading it found out, into a state."""
+    state.fold((), _remarks(batch))
+    for hour, events in batch.by_hour():
+        state.begin_hour(hour)
+        state.fold(events)
+
+
+def _remarks(batch: Batch[MetricEvent]) -> Iterator[Op]:
+    """What reading itself found out."""
     if batch.lost:
         yield Add(catalog.EVENTS_LOST, (), batch.lost)
     if batch.rollbacks:
         yield Add(catalog.ROLLBACKS, (), batch.rollbacks)
     for reason, count in sorted(batch.malformed.items()):
         yield Add(catalog.MALFORMED, (reason,), count)
-    yield from chain.from_iterable(map(fold, batch.events))

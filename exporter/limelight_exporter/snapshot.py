@@ -1,40 +1,25 @@
-r"""Saves where a reader is, and what it folded so far, together in one step.
+"""Saves where a reader is, and what it folded so far, together in one step.
 
-A snapshot is ``limelight-snapshot <version> <CRC-32 in hex>\n`` and msgpack. The script behind a save refuses to
-go back, and trims the stream behind the readers.
+The script behind a save refuses to go back, and trims the stream behind the readers.
 """
 
 from __future__ import annotations
 
 import logging
-import re
-import zlib
 from enum import IntEnum
 from typing import Final
-
-import msgspec
 
 from limelight.keys import QueueKeys
 from limelight.storage.link import Call
 from limelight.storage.links import Links
 from limelight.storage.scripts import load
 
-from .metric_state import SavedState
+from .snapshot_format import Snapshot, UnreadableSnapshot, pack, unpack
 from .stream_source import Position
 
-VERSION: Final = 1
-
 _SAVE: Final = load("save", "limelight_exporter.lua")
-_HEADER: Final = re.compile(rb"limelight-snapshot (\d+) ([0-9a-f]{8})\n")
 _CURSOR_FIELDS: Final = 7
 _log = logging.getLogger(__name__)
-
-
-class Snapshot(msgspec.Struct, frozen=True):
-    """The state of a queue's metrics, and the position it belongs to."""
-
-    position: Position
-    state: SavedState
 
 
 class Saved(IntEnum):
@@ -44,35 +29,8 @@ class Saved(IntEnum):
     OTHER_EPOCH = 0
     BEHIND = -1
     """Another exporter of the group has saved a later position."""
-
-
-class UnreadableSnapshot(Exception):
-    """Bytes that are no snapshot of this version."""
-
-
-_decoder: Final = msgspec.msgpack.Decoder(Snapshot)
-
-
-def pack(snapshot: Snapshot) -> bytes:
-    """The snapshot as it is stored."""
-    payload = msgspec.msgpack.encode(snapshot)
-    return b"limelight-snapshot %d %08x\n" % (VERSION, zlib.crc32(payload)) + payload
-
-
-def unpack(raw: bytes) -> Snapshot:
-    """Read what `pack` made; raises UnreadableSnapshot with the reason."""
-    header = _HEADER.match(raw)
-    if header is None:
-        raise UnreadableSnapshot("it has no header of ours")
-    if int(header[1]) != VERSION:
-        raise UnreadableSnapshot(f"its version is {int(header[1])}, this exporter reads {VERSION}")
-    payload = raw[header.end() :]
-    if zlib.crc32(payload) != int(header[2], 16):
-        raise UnreadableSnapshot("its checksum is wrong")
-    try:
-        return _decoder.decode(payload)
-    except msgspec.DecodeError as error:
-        raise UnreadableSnapshot(str(error)) from error
+    OUTRANKED = -2
+    """Another exporter of the group has saved a state that counted more: it read what we missed."""
 
 
 class Cursor:
@@ -88,32 +46,67 @@ class Cursor:
         self._links = links
         self._keys = QueueKeys(queue)
         self._reader = reader
+        self._forgotten = 0
+        self._agreed: Position | None = None
 
     def load(self) -> Position | None:
         """The saved position; None if there is none that we can read."""
         value = self._links.to(self._keys.cursors).read("HGET", self._keys.cursors, self._reader)
         parts = (value or b"").decode("utf-8", "replace").split(" ")
-        if len(parts) != _CURSOR_FIELDS or not parts[1].isdigit():
+        if len(parts) < _CURSOR_FIELDS or not parts[1].isdigit():
             return None
-        return Position(epoch=parts[3], id=parts[0], seq=int(parts[1]), begun=True)
+        seq = int(parts[1])
+        told = max(0, seq + int(parts[7])) if parts[7:] and parts[7].lstrip("-").isdigit() else seq
+        position = Position(epoch=parts[3], id=parts[0], seq=seq, told=told, begun=True)
+        self.agree(position)
+        return position
+
+    def agree(self, position: Position) -> None:
+        """Go on from what is saved there: whoever follows it may also lose events, and save that."""
+        self._agreed = position
+
+    def take_forgotten(self) -> int:
+        """How many readers our saves found unseen for a day, and dropped, since this was asked last."""
+        count, self._forgotten = self._forgotten, 0
+        return count
 
     def save(self, position: Position, snapshot: bytes = b"", group: str = "") -> Saved:
         """Save the position, and the snapshot of the group if one is given. Raises limelight's RedisError."""
         keys = (self._keys["events"], self._keys["meta"], self._keys.cursors, self._keys.snapshot(group))
         shared = ("0", self._keys.queue, "", "0", "")
-        own = (self._reader, position.epoch, position.id, position.seq, snapshot)
-        reply = self._links.to(keys[0]).idempotent(Call(_SAVE, keys, (*shared, *own)))
-        return Saved(int(reply))
+        own = (self._reader, position.epoch, position.id, position.seq, snapshot, position.credit)
+        agreed = ("", "") if self._agreed is None else (self._agreed.credit, self._agreed.seq)
+        code, *forgotten = self._links.to(keys[0]).idempotent(Call(_SAVE, keys, (*shared, *own, *agreed)))
+        for reader in forgotten:
+            self._forgotten += 1
+            _log.warning(
+                "queue %s: reader %s has not been seen for a day and is forgotten; the stream waits for it no longer",
+                self._keys.queue, reader.decode("utf-8", "replace"),
+            )  # fmt: skip
+        if int(code) == Saved.DONE:
+            self.agree(position)
+        return Saved(int(code))
 
 
 class SnapshotStore:
-    """The snapshot of one queue and exporter group."""
+    """The snapshot of one queue and exporter group.
+
+    Attributes:
+        cursor: The group's.
+        set_aside: How many snapshots could not be read.
+
+    Args:
+        links: The way to Redis.
+        queue: Name of the queue.
+        group: Name of the exporter group.
+    """
 
     def __init__(self, links: Links, queue: str, group: str) -> None:
         self._links = links
         self._key = QueueKeys(queue).snapshot(group)
         self._group = group
-        self._cursor = Cursor(links, queue, group)
+        self.cursor = Cursor(links, queue, group)
+        self.set_aside = 0
 
     def load(self) -> Snapshot | None:
         """The newest snapshot; None if there is none.
@@ -126,12 +119,15 @@ class SnapshotStore:
         if not raw:
             return None
         try:
-            return unpack(raw)
+            snapshot = unpack(raw)
         except UnreadableSnapshot as error:
             _log.error("snapshot %s cannot be used (%s); set aside, replaying the stream", self._key, error)
+            self.set_aside += 1
             link.read("RENAME", self._key, f"{self._key}:unreadable")
             return None
+        self.cursor.agree(snapshot.position)
+        return snapshot
 
     def save(self, snapshot: Snapshot) -> Saved:
         """Save state and position in one step. Raises limelight's RedisError."""
-        return self._cursor.save(snapshot.position, pack(snapshot), self._group)
+        return self.cursor.save(snapshot.position, pack(snapshot), self._group)

@@ -47,6 +47,13 @@ def sampled(event: Event) -> bool:
     return bool(event.trace_flags & SAMPLED)
 
 
+def exported_span(trace_id: str | None, span_id: str | None, trace_flags: int) -> tuple[str, str] | None:
+    """The ids of a span, if it is one that is exported; else None."""
+    if not trace_flags & SAMPLED or trace_id is None or span_id is None:
+        return None
+    return (trace_id, span_id) if _TRACE_ID.fullmatch(trace_id) and _SPAN_ID.fullmatch(span_id) else None
+
+
 def span_of(event: Event) -> SpanRecord | None:
     """The span that this event tells of.
 

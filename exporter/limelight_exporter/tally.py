@@ -11,6 +11,7 @@ from .exposition import Exposition
 _BORN_AT_ZERO: Final = (
     (catalog.SNAPSHOT_FAILURES, ()),
     (catalog.RECONNECTS, ()),
+    (catalog.QUEUES_LEFT_OUT, ()),
     (catalog.SPANS_EXPORTED, ()),
     (catalog.SPANS_DROPPED, ("unsampled",)),
     (catalog.SPANS_DROPPED, ("poison",)),

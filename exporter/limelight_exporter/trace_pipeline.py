@@ -14,13 +14,12 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from limelight.errors import ConfigurationError, LimelightError, RedisError
-from limelight.events import Event
-from limelight.inspection import queue_names
+from limelight.events import Event, decode
 from limelight.storage.links import Links
 
 from . import catalog
 from .config import Settings
-from .connection import connect, explain
+from .connection import connect, explain, exported_queues
 from .ops import SpanRecord
 from .ports import SpanSink, Tally
 from .snapshot import Cursor, Saved
@@ -50,7 +49,7 @@ class QueueTraces:
 
     def __init__(self, links: Links, queue: str, group: str, sink: SpanSink, tally: Tally) -> None:
         self._queue = queue
-        self._source = StreamSource(links, queue)
+        self._source = StreamSource(links, queue, decode)
         self._cursor = Cursor(links, queue, f"traces:{group}")
         self._sink, self._tally = sink, tally
         self._position: Position | None = None
@@ -84,15 +83,14 @@ class QueueTraces:
         if self._position is None or not self._position.begun:
             return
         outcome = self._cursor.save(self._position)
-        if outcome is Saved.BEHIND:
+        self._tally.add(catalog.READERS_FORGOTTEN, (self._queue,), self._cursor.take_forgotten())
+        if outcome in {Saved.BEHIND, Saved.OUTRANKED}:
             self._position = self._cursor.load() or self._position
         self._saved, self._saved_seconds = self._position, time.monotonic()
 
     def _registered(self) -> Position:
         """Begin with what is there, and have trimming wait for us before the first span is sent."""
-        batch = self._source.read(Position(), 1)
-        before = batch.events[0].seq - 1 if batch.events else batch.position.seq
-        position = Position(epoch=batch.position.epoch, seq=before, begun=True)
+        position = self._source.beginning()
         self._cursor.save(position)
         return position
 
@@ -106,7 +104,7 @@ class QueueTraces:
             if tells_of_a_span(event) and sampled(event) and (record := span_of(event)) is not None:
                 yield record
 
-    def _count(self, batch: Batch) -> None:
+    def _count(self, batch: Batch[Event]) -> None:
         """Once the batch is done, so that a repeat counts nothing twice."""
         telling = [event for event in batch.events if tells_of_a_span(event)]
         recorded = [event for event in telling if sampled(event)]
@@ -115,7 +113,7 @@ class QueueTraces:
         self._tally.add(catalog.SPANS_DROPPED, ("poison",), broken)
         self._tally.add(catalog.SPANS_DROPPED, ("trimmed",), batch.lost)
 
-    def _show_lag(self, batch: Batch) -> None:
+    def _show_lag(self, batch: Batch[Event]) -> None:
         age = max(0.0, time.time() - batch.events[0].timestamp) if batch.events else 0.0
         self._tally.set(catalog.SPAN_LAG, (self._queue,), age)
 
@@ -135,6 +133,7 @@ class TracePipeline:
 
     def __init__(self, settings: Settings, sink: SpanSink, tally: Tally) -> None:
         self._links = connect(settings)
+        self._settings = settings
         self._group = settings.group
         self._sink, self._tally = sink, tally
         self._queues: dict[str, QueueTraces | None] = {}
@@ -169,7 +168,7 @@ class TracePipeline:
         self._save_all()
 
     def _turn(self) -> bool:
-        for queue in queue_names(self._links):
+        for queue in exported_queues(self._links, self._settings):
             if queue not in self._queues:
                 self._queues[queue] = self._adopted(queue)
         more = False

@@ -7,16 +7,18 @@ import difflib
 import functools
 import inspect
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any, Final, ParamSpec, TypeVar, overload
 
 from .catch_up import CatchUp, policy
 from .enqueueing import Enqueueing
-from .registry import Registered, Registry
+from .registry import DEFAULT_GRACE_SECONDS, Registered, Registry, held_to
 from .retry import LONGEST_DELAY_SECONDS
 from .schedule import Schedule, is_due, validated
-from .task import Task, TaskOptions
+from .slo import Objective, Slo
+from .task import Task, TaskOptions, as_seconds
 from .task_wrapper import TaskWrapper
 
 P = ParamSpec("P")
@@ -34,9 +36,11 @@ class Declarations(Enqueueing):
 
     Attributes:
         registry: The tasks declared in this process.
+        slo: What they are held to, unless they say otherwise.
     """
 
     registry: Registry
+    slo: Mapping[str, Objective]
 
     @overload
     def task(self, retries: Callable[P, R]) -> TaskWrapper[P, R]: ...
@@ -55,6 +59,7 @@ class Declarations(Enqueueing):
         *,
         retry_max_delay: float = LONGEST_DELAY_SECONDS,
         retry_jitter: float = 0,
+        slo: Slo | None = None,
         **settings: Any,
     ) -> Callable[[Callable[P, R]], TaskWrapper[P, R]]: ...
 
@@ -71,9 +76,13 @@ class Declarations(Enqueueing):
         *,
         retry_max_delay: float = LONGEST_DELAY_SECONDS,
         retry_jitter: float = 0,
+        slo: Slo | None = None,
         **settings: Any,
     ) -> Callable[[Callable[P, R]], TaskWrapper[P, R]] | TaskWrapper[P, R]:
         """Declare a function as a task of this queue; see `TaskOptions`. Its name is by default the function's.
+
+        `slo` is what it is held to, in place of what the queue says: ``{"wait": (5, 0.99), "duration": (1, 0.95),
+        "latency": (60, 0.99), "success": 0.999}``, each a threshold in seconds and the share that must keep it.
 
         What is no option is kept as a setting, and can be read from `Task` and `TaskWrapper`.
         """
@@ -96,7 +105,7 @@ class Declarations(Enqueueing):
                 context=context,
                 settings=settings,
             )
-            self.registry.add(Registered(options, function))
+            self.registry.add(Registered(options, function, objectives=held_to(options.name, slo, self.slo)))
             if settings:
                 _warn_of_misspelt(options.name, settings)
             return TaskWrapper(self, function, options)
@@ -138,6 +147,7 @@ class Declarations(Enqueueing):
         name: str | None = None,
         *,
         catch_up: str = CatchUp.LATEST,
+        grace: float | dt.timedelta = DEFAULT_GRACE_SECONDS,
         **options: Any,
     ) -> Callable[[Callable[[], R]], TaskWrapper[[], R]]:
         """Declare a function that runs by itself whenever `validate_datetime` is due.
@@ -156,13 +166,16 @@ class Declarations(Enqueueing):
             catch_up: What becomes of due times that passed while no consumer ran: "latest" runs once for the
                 latest of them, "all" once for each (the newest 1,000, oldest first), "none" not at all, unless
                 it is at most 60 seconds late.
+            grace: Seconds (or a timedelta) after a due time by which a run of it must have succeeded; metrics
+                tell, alerts go by it.
             options: Whatever else `task` takes.
         """
-        schedule, missed = validated(validate_datetime), policy(catch_up)
+        schedule, missed, grace_seconds = validated(validate_datetime), policy(catch_up), as_seconds(grace)
 
         def declare(func: Callable[[], R]) -> TaskWrapper[[], R]:
             wrapper = self.task(retries, retry_delay, retry_backoff, priority, context, name, **options)(func)
-            self.registry.add(Registered(wrapper.options, wrapper.func, schedule, missed))
+            plain = self.registry[wrapper.options.name]
+            self.registry.add(replace(plain, schedule=schedule, catch_up=missed, grace_seconds=grace_seconds))
             return wrapper
 
         return declare

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
+from .slo import Objective
+
 VERSION: Final = 1
 
 # -- Statuses of the original contract: names and values never change ---------------------------------
@@ -185,6 +187,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, dict=False):
     batch: int = 0
     consumer: str | None = None
     tasks: list[str] = []
+    slo: dict[str, dict[str, Objective]] = {}
     workers: int | None = None
     group_id: str | None = None
     group_size: int = 0

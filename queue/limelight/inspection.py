@@ -6,13 +6,15 @@ queue are one transaction: its counts fit together, and the mismatch they give i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
+from .errors import RedisError
 from .keys import REGISTRY, QueueKeys, is_queue_name
+from .storage.link import Link, Words
 from .storage.links import Links
 
 DEFAULT_HEARTBEAT_SECONDS: Final = 10.0
@@ -28,6 +30,8 @@ class Consumer:
         interval: Seconds between two of its heartbeats.
         busy: Workers that were running a task.
         started_at: Unix seconds when it started, None if it did not say.
+        clock: Unix seconds by its own clock when it sent its last heartbeat, None if it did not say.
+        abandoned: Threads that are stuck in tasks that would not stop when their time was over.
     """
 
     id: str
@@ -39,6 +43,8 @@ class Consumer:
     pid: int
     version: str
     started_at: float | None
+    clock: float | None = None
+    abandoned: int = 0
 
     def alive(self, now: float) -> bool:
         """Whether its last heartbeat is younger than three intervals at `now` (Unix seconds, Redis' clock)."""
@@ -47,12 +53,20 @@ class Consumer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeriodicRuns:
-    """Times of one periodic task in Unix seconds; None for what has not happened."""
+    """Times of one periodic task in Unix seconds; None for what has not happened.
+
+    Attributes:
+        unmet: First due time for which no run has succeeded yet, 0 if none is known; None where no scheduler looks
+            at the task any more while others look at theirs.
+        grace: Seconds after it by which a run must have succeeded; None as `unmet`.
+    """
 
     name: str
     due: float | None
     next: float | None
     success: float | None
+    unmet: float | None = None
+    grace: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +83,7 @@ class QueueView:
         epoch: Which life of the stream `seq` counts in, "" if there is none.
         last_event_id: Stream id of the newest event still there.
         paused: Since when nothing new begins, None while it does.
+        locks: Locks that are taken, those included whose time is over and that nobody has asked for since.
     """
 
     name: str
@@ -88,6 +103,7 @@ class QueueView:
     epoch: str
     last_event_id: str
     paused: float | None = None
+    locks: int = 0
 
     @property
     def mismatch(self) -> int:
@@ -126,6 +142,8 @@ class _Heartbeat(msgspec.Struct, frozen=True):
     pid: int = 0
     version: str = ""
     started_at: float | None = None
+    clock: float | None = None
+    abandoned: int = 0
 
 
 _heartbeat: Final = msgspec.json.Decoder(_Heartbeat).decode
@@ -163,6 +181,9 @@ def _moment(time: Sequence[bytes]) -> float:
     return int(time[0]) + int(time[1]) / 1_000_000
 
 
+_QUEUES_AT_ONCE: Final = 50
+_RETIRED_SECONDS: Final = 600.0
+"""A periodic task at which nobody has looked for so long, while others were looked at, has left the code."""
 _COUNTS: Final = ("ready", "reserved", "delayed", "scheduled", "running", "dead")
 _HEADS: Final = ("ready_since", "running_since", "delayed", "scheduled")
 
@@ -170,23 +191,56 @@ _HEADS: Final = ("ready_since", "running_since", "delayed", "scheduled")
 def queue_view(links: Links, queue: str) -> QueueView:
     """Look at one queue, all of it in one transaction. Raises as `queue_names`."""
     keys = QueueKeys(queue)
-    replies = links.to(keys["meta"]).transaction(
+    return _view(queue, links.to(keys["meta"]).transaction(*_reads(keys)))
+
+
+def queue_views(links: Links, queues: Iterable[str]) -> Iterator[tuple[str, QueueView | Exception]]:
+    """Look at many queues, a transaction each, 50 of them in one trip.
+
+    Yields:
+        Each queue with what is seen of it, or with what keeps us from seeing it: a RedisError, or any error where
+        its keys hold what is not ours.
+    """
+    by_link: dict[Link, list[str]] = {}
+    for queue in queues:
+        by_link.setdefault(links.to(QueueKeys(queue)["meta"]), []).append(queue)
+    for link, names in by_link.items():
+        for at in range(0, len(names), _QUEUES_AT_ONCE):
+            yield from _views(link, names[at : at + _QUEUES_AT_ONCE])
+
+
+def _views(link: Link, queues: Sequence[str]) -> Iterator[tuple[str, QueueView | Exception]]:
+    try:
+        answers = link.transactions(*(_reads(QueueKeys(queue)) for queue in queues))
+    except RedisError as error:
+        yield from ((queue, error) for queue in queues)
+        return
+    for queue, replies in zip(queues, answers, strict=True):
+        try:
+            yield queue, replies if isinstance(replies, Exception) else _view(queue, replies)
+        except (ValueError, TypeError, IndexError) as error:
+            yield queue, error
+
+
+def _reads(keys: QueueKeys) -> Sequence[Words]:
+    return (
         *(("ZCARD", keys[index]) for index in _COUNTS),
         *(("ZRANGE", keys[index], 0, 0, "WITHSCORES") for index in _HEADS),
         ("HLEN", keys["tasks"]),
         ("HMGET", keys["meta"], "seq", "epoch", "last_check", "paused"),
         ("HGETALL", keys["consumers"]),
         ("HGETALL", keys["periodic_runs"]),
+        ("HLEN", keys["locked"]),
         ("XREVRANGE", keys["events"], "+", "-", "COUNT", 1),
         ("TIME",),
     )
-    return _view(queue, replies)
 
 
 def _view(queue: str, replies: Sequence[Any]) -> QueueView:
     ready, reserved, delayed, scheduled, running, dead = replies[:6]
     ready_since, running_since, *dues = (_head(reply) for reply in replies[6:10])
-    records, (seq, epoch, last_check, paused), consumers, periodic, newest, time = replies[10:]
+    records, (seq, epoch, check, paused), consumers, periodic, locks, newest, time = replies[10:]
+    last_check = int(check) * 60.0 if check else None
     return QueueView(
         name=queue,
         now=_moment(time),
@@ -198,13 +252,14 @@ def _view(queue: str, replies: Sequence[Any]) -> QueueView:
         oldest_ready=ready_since,
         oldest_running=running_since,
         oldest_due=min((due for due in dues if due is not None), default=None),
-        last_check=int(last_check) * 60.0 if last_check else None,
+        last_check=last_check,
         consumers=_consumers(_pairs(consumers)),
-        periodic=_periodic(_pairs(periodic)),
+        periodic=_periodic(_pairs(periodic), last_check or 0.0),
         seq=int(seq or 0),
         epoch=(epoch or b"").decode(),
         last_event_id=newest[0][0].decode() if newest else "0-0",
         paused=int(paused) / 1_000_000 if paused else None,
+        locks=locks,
     )
 
 
@@ -238,18 +293,35 @@ def _consumer(name: str, value: bytes) -> Consumer | None:
             pid=heartbeat.pid,
             version=heartbeat.version,
             started_at=heartbeat.started_at,
+            clock=heartbeat.clock,
+            abandoned=heartbeat.abandoned,
         )
     except (ValueError, msgspec.DecodeError):
         return None
 
 
-def _periodic(times: Mapping[bytes, bytes]) -> tuple[PeriodicRuns, ...]:
+def _periodic(times: Mapping[bytes, bytes], last_check: float) -> tuple[PeriodicRuns, ...]:
     seconds: dict[str, dict[str, float]] = {}
     for field, value in times.items():
         name, _, what = field.decode("utf-8", "replace").rpartition(":")
         if name and value.isdigit():
             seconds.setdefault(name, {})[what] = int(value) / 1_000_000
-    return tuple(
-        PeriodicRuns(name=name, due=at.get("due"), next=at.get("next"), success=at.get("success"))
-        for name, at in sorted(seconds.items())
+    return tuple(_runs(name, at, last_check) for name, at in sorted(seconds.items()))
+
+
+def _runs(name: str, at: Mapping[str, float], last_check: float) -> PeriodicRuns:
+    looked_at = max(at.get("decided", 0.0), at.get("due", 0.0))
+    watched = "met" in at and last_check - looked_at < _RETIRED_SECONDS
+    return PeriodicRuns(
+        name=name,
+        due=at.get("due"),
+        next=at.get("next"),
+        success=at.get("success"),
+        unmet=_unmet(at) if watched else None,
+        grace=at.get("grace") if watched else None,
     )
+
+
+def _unmet(at: Mapping[str, float]) -> float:
+    """Of what the scheduler noted at its last look the first that no run has met since."""
+    return next((at[what] for what in ("unmet", "next") if at.get(what, 0.0) > at["met"]), 0.0)

@@ -56,7 +56,8 @@ class QueueKeys:
     lanes, lanes_used         hash, zset   producer lane → last number; lane → last use
     requests                  hash    owner → its last reserve request
     consumers                 hash    consumer id → its ``<µs> <workers> <JSON>``
-    periodic_runs             hash    ``<task>:due``, ``:next``, ``:decided``, ``:success`` → µs; ``:look`` → look
+    periodic_runs             hash    ``<task>:due``, ``:next``, ``:decided``, ``:success``, ``:met``,
+                                      ``:unmet``, ``:grace`` → µs; ``:look`` → look
     wake                      list    tokens that wake idle workers
     ========================  ======  ================================================================
     """

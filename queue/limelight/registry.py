@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from .catch_up import CatchUp
 from .errors import ConfigurationError, UnknownTask
 from .schedule import Schedule
+from .slo import Objective, Slo, objectives
 from .task import TaskOptions
+
+DEFAULT_GRACE_SECONDS: Final = 300.0
+"""How late a run of a periodic task may succeed by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +25,16 @@ class Registered:
         func: What runs.
         schedule: When it runs by itself; None unless it is periodic.
         catch_up: What becomes of due times that passed while nobody ran.
+        objectives: What it is held to.
+        grace_seconds: How late a periodic run may succeed before it counts as missed.
     """
 
     options: TaskOptions
     func: Callable[..., Any]
     schedule: Schedule | None = None
     catch_up: CatchUp = CatchUp.LATEST
+    objectives: Mapping[str, Objective] = field(default_factory=dict)
+    grace_seconds: float = DEFAULT_GRACE_SECONDS
 
 
 class Registry:
@@ -75,6 +83,17 @@ class Registry:
         """The tasks that run by themselves, as they are now: others may be declared while consumers run."""
         tasks = list(self._tasks.items())
         return {name: (task, task.schedule) for name, task in tasks if task.schedule is not None}
+
+
+def held_to(name: str, slo: Slo | None, of_queue: Mapping[str, Objective]) -> Mapping[str, Objective]:
+    """What a task is held to: its own objectives, and those of its queue that it does not declare anew.
+
+    Raises ConfigurationError, naming the task and each fault.
+    """
+    try:
+        return {**of_queue, **objectives(slo)}
+    except ConfigurationError as error:
+        raise ConfigurationError(f"task {name!r}: {error}") from None
 
 
 def _place(func: Callable[..., Any]) -> str:

@@ -20,6 +20,7 @@ from .rate_limit import RateLimit
 from .registry import Registry
 from .results import Result
 from .revocations import Revocations
+from .slo import Slo, objectives
 from .storage.address import Address
 from .storage.redis import RedisStorage
 from .task import as_seconds
@@ -43,6 +44,7 @@ class RedisQueue(Declarations, Revocations, Administered):
         service_name: ``service.name`` in traces, unless ``OTEL_SERVICE_NAME`` is set; else the queue's name.
         max_redeliveries: How many lost workers a task may survive before it is a dead letter.
         max_dead: How many dead letters are kept; beyond it consumers purge the oldest. None keeps all.
+        slo: What all its tasks are held to, unless they say otherwise; see `task`.
         patience: Seconds that an enqueue may wait for a Redis that cannot be reached, or that refuses for a while
             (a failover, a full disk); 0 fails at once.
         immediate: Whether tasks run where they are enqueued, at once; see the property.
@@ -54,6 +56,7 @@ class RedisQueue(Declarations, Revocations, Administered):
 
     Attributes:
         name: The queue's name.
+        slo: What its tasks are held to, as `task` declares them.
         storage: Iterable of live events; see `RedisStorage`. Another one while the queue is immediate.
         immediate_use_memory: As given; looked at whenever `immediate` is set.
         registry: The tasks declared in this process.
@@ -73,6 +76,7 @@ class RedisQueue(Declarations, Revocations, Administered):
         service_name: str | None = None,
         max_redeliveries: int = 3,
         max_dead: int | None = 10_000,
+        slo: Slo | None = None,
         patience: float = 0.0,
         immediate: bool = False,
         immediate_use_memory: bool = True,
@@ -90,6 +94,7 @@ class RedisQueue(Declarations, Revocations, Administered):
         self.max_dead = checked_max_dead(max_dead)
         self.message_limit = _checked_limit("message_limit", message_limit)
         self.result_limit = _checked_limit("result_limit", result_limit)
+        self.slo = objectives(slo)
         self.registry = Registry(name)
         self.surroundings = Surroundings(name, self.serializer, self.hooks, self.signals, self.result_limit)
         self._service = service_of(os.environ, service_name or name)

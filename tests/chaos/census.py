@@ -119,7 +119,8 @@ def _forgotten_in_time(queue: Queue) -> Iterator[str]:
 
 
 def _of_known_periods(queue: Queue) -> Iterator[str]:
-    known = {f"{name}:{what}" for name in PERIODS for what in ("due", "next", "decided", "success", "look")}
+    fields = ("due", "next", "decided", "success", "look", "met", "unmet", "grace")
+    known = {f"{name}:{what}" for name in PERIODS for what in fields}
     yield from (f"unknown field {field}" for field in sorted(queue.fields("periodic_runs") - known))
 
 

@@ -80,7 +80,9 @@ class Reader:
         if sum(states) != records:
             self.mismatches.append(f"at event {self._newest}: {records} records, states {states}")
         if self.events and at - self._saved_at >= _SAVE_SECONDS:
-            self._cursor.save(Position(epoch=epoch.decode(), id=self._last, seq=self._newest, begun=True))
+            self._cursor.save(
+                Position(epoch=epoch.decode(), id=self._last, seq=self._newest, told=self._newest, begun=True)
+            )
             self._saved_at = at
 
     @property

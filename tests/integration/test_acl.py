@@ -212,7 +212,7 @@ def test_an_exporter_folds_saves_and_trims(server: redis.Redis, role: str, tmp_p
         finished = {"queue": "mail", "task": "f", "outcome": "success"}
         scraped = exporter.scrape()
         assert scraped.value("limelight_tasks_completed_total", **finished) == 5
-        assert scraped.value("limelight_exporter_scrape_collector_success", collector="redis") == 1
+        assert scraped.value("limelight_exporter_scrape_collector_success", collector="queues") == 1
         assert exporter.terminate() == 0
     assert server.exists(KEYS.snapshot("default"))
     server.set(KEYS.snapshot("default"), b"nonsense")

@@ -13,11 +13,14 @@ from exporters import ExporterProcess
 from servers import wait_until
 from stream_writer import StreamWriter
 
+from limelight_exporter.options import OPTIONS
 
-def run(*options: str) -> subprocess.CompletedProcess[str]:
+
+def run(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", "from limelight.cli.main import main; main()", "exporter", *options],
-        capture_output=True, text=True, timeout=30, check=False, env={**os.environ, "NO_COLOR": "1"},
+        capture_output=True, text=True, timeout=30, check=False,
+        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "120", **environment},
     )  # fmt: skip
 
 
@@ -27,11 +30,77 @@ def only_line(result: subprocess.CompletedProcess[str]) -> str:
     return line
 
 
-def test_help_names_every_variable() -> None:
+def test_help_names_every_flag_and_variable() -> None:
     result = run("--help")
     assert result.returncode == 0
-    for name in ("REDIS_URL", "REDIS_PASSWORD_FILE", "HOST", "PORT", "GROUP", "OTLP_ENDPOINT", "LOG_LEVEL"):
-        assert f"LIMELIGHT_{name}" in result.stdout
+    for option in OPTIONS.values():
+        assert option.variable in result.stdout
+        assert option.flag in result.stdout
+
+
+def test_checking_the_configuration_tells_all_of_it_and_no_secret(tmp_path: Path) -> None:
+    (tmp_path / "limelight.yml").write_text("buckets: [1, 2.5]")
+    result = run(
+        "--check-config", "--config-file", str(tmp_path / "limelight.yml"), "--redis-url", "redis://:hush@r"
+    )
+    assert result.returncode == 0
+    assert "1 2.5" in result.stdout
+    assert "r:6379/0" in result.stdout
+    assert "hush" not in result.stdout + result.stderr
+
+
+def test_checking_the_configuration_tells_every_fault_of_flags_files_and_variables(tmp_path: Path) -> None:
+    (tmp_path / "limelight.yml").write_text("buckets: [2, 1]")
+    (tmp_path / "web.yml").write_text("basic_auth_users: {a: plain}\nunknown: 1")
+    files = ("--config-file", str(tmp_path / "limelight.yml"), "--web.config.file", str(tmp_path / "web.yml"))
+    for check in ("--check-config", "--log-level=info"):  # and so does the start
+        result = run(
+            check,
+            *files,
+            "--port",
+            "x",
+            OTEL_TRACES_EXPORTER="zipkin",
+            OTEL_EXPORTER_OTLP_ENDPOINT="http://c",
+        )
+        assert result.returncode == 2
+        told = result.stderr
+        for word in (
+            "5 settings",
+            "--port (LIMELIGHT_PORT)",
+            "buckets",
+            "basic_auth_users.a",
+            "unknown",
+            "zipkin",
+        ):
+            assert word in told, told
+        assert "Traceback" not in told
+
+
+def test_a_password_on_the_command_line_is_warned_of(redis_url: str, tmp_path: Path) -> None:
+    with ExporterProcess(redis_url.replace("//", "//:hush@"), tmp_path / "log") as running:
+        running.wait_until_up()
+    assert "process list" in running.log.read_text()
+    assert "hush" not in running.log.read_text()
+
+
+def test_buckets_limits_and_the_choice_of_queues_reach_the_metrics(redis_url: str, tmp_path: Path) -> None:
+    (tmp_path / "limelight.yml").write_text(
+        "queues: {exclude: [b*]}\nbuckets: [0.001, 9]\nlimits: {tasks: 1}"
+    )
+    for queue in ("a", "b"):
+        writer = StreamWriter(redis_url, queue)
+        writer.finish_tasks(1, "one")
+        writer.finish_tasks(1, "two")
+    with ExporterProcess(
+        redis_url, tmp_path / "log", "--config-file", str(tmp_path / "limelight.yml")
+    ) as running:
+        scraped = running.wait_until_ready().scrape()
+    done = {labels for name, labels in scraped.samples if name == "limelight_tasks_completed_total"}
+    assert {dict(labels)["queue"] for labels in done} == {"a"}
+    assert {dict(labels)["task"] for labels in done} == {"one", "_other"}
+    buckets = {labels for name, labels in scraped.samples if name == "limelight_task_duration_seconds_bucket"}
+    assert {dict(labels)["le"] for labels in buckets} == {"0.001", "9.0", "+Inf"}
+    assert not any(dict(labels).get("queue") == "b" for _, labels in scraped.samples)
 
 
 @pytest.mark.parametrize(

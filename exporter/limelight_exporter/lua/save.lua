@@ -1,20 +1,24 @@
 -- Saves how far a reader of the stream is, and with it the state it folded up to there, if it keeps any;
 -- then trims what no reader will want again, even after a failover that loses the last minute of saves.
 -- KEYS: events meta cursors snapshot
--- ARGV: 6 reader, 7 epoch, 8 stream id, 9 seq, 10 snapshot ("" for none)
--- Returns: 1 saved; 0 refused: the stream is in another epoch; -1 refused: this reader is further on already.
--- A cursor is "<stream id> <seq> <ms of the save> <epoch> <mark> <ms of the mark> <settled>": the mark is a
--- position on its way to be a minute old, the settled one has been saved for that long.
+-- ARGV: 6 reader, 7 epoch, 8 stream id, 9 seq, 10 snapshot ("" for none), 11 credit,
+-- 12 13 credit and seq of what this reader saved or loaded last ("" for nothing)
+-- Returns: {code, readers that are forgotten now …}. The code is 1: saved; 0: refused, the stream is in another
+-- epoch; -1: refused, this reader is further on already; -2: refused, what is saved has counted more than this.
+-- A cursor is "<stream id> <seq> <ms of the save> <epoch> <mark> <ms of the mark> <settled> <credit>": the mark is
+-- a position on its way to be a minute old, the settled one has been saved for that long; the credit is
+-- what its state knows beyond the stream (stream_source.py). Exporters before 0.2 saved none.
 local SETTLES, FORGOTTEN, ROUNDS = 60000, 86400000, 20
 local ms = math.floor(now / 1000)
 local epoch = redis.call('HGET', META, 'epoch') or '-'
+local seq, credit = tonumber(ARGV[9]), tonumber(ARGV[11])
 
 local function cursor(value)
-  local id, seq, saved, of, mark, marked, settled =
-    string.match(value or '', '^(%S+) (%d+) (%d+) (%S+) (%S+) (%d+) (%S+)$')
+  local id, at, saved, of, mark, marked, settled, rest =
+    string.match(value or '', '^(%S+) (%d+) (%d+) (%S+) (%S+) (%d+) (%S+)(.*)$')
   if not id then return nil end
-  return {seq = tonumber(seq), saved = tonumber(saved), epoch = of,
-    mark = mark, marked = tonumber(marked), settled = settled}
+  return {seq = tonumber(at), saved = tonumber(saved), epoch = of,
+    mark = mark, marked = tonumber(marked), settled = settled, credit = tonumber(rest) or credit}
 end
 
 local function before(a, b)
@@ -24,24 +28,33 @@ local function before(a, b)
   return a_ms < b_ms or (a_ms == b_ms and a_n < b_n)
 end
 
-if epoch ~= ARGV[7] then return 0 end
+if epoch ~= ARGV[7] then return {0} end
 local old = cursor(redis.call('HGET', CURSORS, ARGV[6]))
-if old and old.epoch == epoch and old.seq > tonumber(ARGV[9]) then return -1 end
+if old and old.epoch ~= epoch then old = nil end
+local ours = old and old.credit == tonumber(ARGV[12]) and old.seq == tonumber(ARGV[13])
+local outranks = old and old.credit > credit and not ours
+local refusal = old and (outranks and -2 or (old.credit == credit and old.seq > seq and -1))
+if refusal and ARGV[10] ~= '' and not redis.call('GET', SNAPSHOT) then refusal = nil end  -- what it spoke of is gone
+if refusal then return {refusal} end
+if old and old.seq > seq then old = nil end
 local mark, marked, settled = ARGV[8], ms, '0-0'
-if old and old.epoch == epoch then
+if old then
   mark, marked, settled = old.mark, old.marked, old.settled
   if ms - marked >= SETTLES then settled, mark, marked = mark, ARGV[8], ms end
 end
 
+redis.call('HDEL', CURSORS, ARGV[6])  -- a full Redis refuses no removal, and nothing that follows one: the trim must come
 if ARGV[10] ~= '' then redis.call('SET', SNAPSHOT, ARGV[10]) end
 redis.call('HSET', CURSORS, ARGV[6], table.concat(
-  {ARGV[8], ARGV[9], whole(ms), epoch, mark, whole(marked), settled}, ' '))
+  {ARGV[8], ARGV[9], whole(ms), epoch, mark, whole(marked), settled, ARGV[11]}, ' '))
 
+local answer = {1}
 local all = redis.call('HGETALL', CURSORS)
 for at = 1, #all, 2 do
   local other = cursor(all[at + 1])
   if not other or ms - other.saved > FORGOTTEN then
     redis.call('HDEL', CURSORS, all[at])
+    answer[#answer + 1] = all[at]
   elseif other.epoch ~= epoch then
     settled = '0-0'
   elseif before(other.settled, settled) then
@@ -53,4 +66,4 @@ if settled ~= '0-0' then
     if redis.call('XTRIM', EVENTS, 'MINID', '~', settled) == 0 then break end
   end
 end
-return 1
+return answer

@@ -88,6 +88,7 @@ class Consumer:
                 stopping=self._stopping,
                 stopped=self._stopped,
                 look=self._look,
+                abandoned=lambda: self.abandoned,
             )
             for queue in self.queues
         ]

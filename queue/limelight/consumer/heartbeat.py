@@ -37,6 +37,7 @@ class Heartbeat:
         stopped: Set when nothing runs any more.
         lease_seconds: How long a lease lasts.
         look: Has what is begun by now noted on the jobs.
+        abandoned: How many threads are stuck in tasks that would not stop.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Heartbeat:
         stopped: threading.Event,
         lease_seconds: float,
         look: Callable[[], None],
+        abandoned: Callable[[], int],
     ) -> None:
         self._queue = queue
         self._consumer = consumer
@@ -62,6 +64,7 @@ class Heartbeat:
         self._stopped = stopped
         self._lease_seconds = lease_seconds
         self._look = look
+        self._abandoned = abandoned
         self._missing: dict[Job, float] = {}
 
     def run(self) -> None:
@@ -84,7 +87,7 @@ class Heartbeat:
         self._look()
         jobs = self._holdings.all()
         busy = sum(job.is_running for job in jobs)
-        note = _encode({**self._about, "busy": min(busy, self._workers)}).decode()
+        note = _encode({**self._about, "busy": min(busy, self._workers), **self._now()}).decode()
         sent_at = time.monotonic()
         owned = self._queue.storage.renew(
             [job.handed.lease for job in jobs],
@@ -94,6 +97,10 @@ class Heartbeat:
         )
         self._note_gone(self._holdings.renewed(jobs, owned, sent_at + self._lease_seconds))
         self._reporter.flush()
+
+    def _now(self) -> dict[str, object]:
+        """What changes from beat to beat; Redis says when it came, so our clock shows how far it is off."""
+        return {"abandoned": self._abandoned(), "clock": time.time()}
 
     def _note_gone(self, gone: Sequence[Job]) -> None:
         """Tell once of what is held and not ours; not at once, for it may just be settled and not noted yet."""

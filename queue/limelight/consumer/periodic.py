@@ -66,7 +66,7 @@ class PeriodicTasks:
         self._begin(now.replace(second=0, microsecond=0))
         tasks = self._undecided(now)
         upcoming = self._next_due_times(tasks, now)
-        for name, watched in self._watch(upcoming, now).items():
+        for name, watched in self._watch(upcoming, tasks, now).items():
             if self._decide(*tasks[name], watched, now):
                 self._upcoming[name], self._decided[name] = upcoming[name], now
             else:
@@ -98,14 +98,20 @@ class PeriodicTasks:
                 self._upcoming[name] = None
         return upcoming
 
-    def _watch(self, upcoming: Mapping[str, dt.datetime | None], now: dt.datetime) -> Mapping[str, Watched]:
+    def _watch(
+        self,
+        upcoming: Mapping[str, dt.datetime | None],
+        tasks: Mapping[str, tuple[Registered, Schedule]],
+        now: dt.datetime,
+    ) -> Mapping[str, Watched]:
         """What Redis knows of the tasks; it learns their next due times, and up to when ours are decided."""
         if not upcoming:
             return {}
         told = {}
         for name, due in upcoming.items():
             decided = min(self._decided.get(name, _moment(0)), now)
-            told[name] = (0.0 if due is None else due.timestamp(), decided.timestamp())
+            grace = tasks[name][0].grace_seconds
+            told[name] = (0.0 if due is None else due.timestamp(), decided.timestamp(), grace)
         return self._storage.watch_periodic(told)
 
     def _decide(self, registered: Registered, schedule: Schedule, watched: Watched, now: dt.datetime) -> bool:

@@ -47,6 +47,7 @@ class Station:
         stopping: Set when nothing new may begin.
         stopped: Set when nothing runs any more.
         look: Has what is begun by now noted on the jobs.
+        abandoned: How many of the consumer's threads are stuck in tasks that would not stop.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Station:
         stopping: threading.Event,
         stopped: threading.Event,
         look: Callable[[], None],
+        abandoned: Callable[[], int],
     ) -> None:
         self.queue = queue
         self._threads, self._doors = Threads(), Threads()
@@ -91,6 +93,7 @@ class Station:
             stopped=stopped,
             lease_seconds=plan.lease_seconds,
             look=look,
+            abandoned=abandoned,
         )
 
     def _about(self) -> dict[str, object]:
@@ -105,7 +108,9 @@ class Station:
 
     def start(self) -> None:
         """Tell that the consumer started, and begin."""
-        keys = {"consumer": self._consumer, "workers": self._workers, "tasks": list(self.queue.registry)}
+        tasks = list(self.queue.registry)
+        slo = {task: held for task in tasks if (held := self.queue.registry[task].objectives)}
+        keys = {"consumer": self._consumer, "workers": self._workers, "tasks": tasks, "slo": slo or None}
         self._tell(events.EVENT_CONSUMER_STARTED, keys)
         self._reporter.flush()
         self._threads.start("heartbeat", self._heartbeat.run)

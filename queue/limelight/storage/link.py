@@ -165,13 +165,40 @@ class Link:
             return self._commands(commands)
 
     def transaction(self, *commands: Words) -> list[Any]:
-        """Run plain commands as `read_all` does, with nobody else's in between: their answers fit together."""
+        """Run plain commands as `read_all` does, with nobody else's in between: their answers fit together.
+
+        A full Redis begins no transaction; of it others' commands may come in between.
+        """
         send = functools.partial(self._transacted, commands)
         try:
             answers = self._again(send(), send)
         except OutcomeUnknown:
             answers = self._again(send(), send)
         return _none_refused(answers if isinstance(answers, list) else [answers])
+
+    def transactions(self, *batches: Sequence[Words]) -> list[list[Any] | RedisError]:
+        """Run several transactions in one trip, each as `transaction` does; of one that fails, its error.
+
+        Raises:
+            RedisUnavailable: Nothing was sent.
+            OutcomeUnknown: No answer, also to a second try.
+        """
+        try:
+            replies = self._all_transacted(batches)
+        except OutcomeUnknown:
+            replies = self._all_transacted(batches)
+        answered: list[list[Any] | RedisError] = []
+        for batch, reply in zip(batches, replies, strict=True):
+            send = functools.partial(self._transacted, batch)
+            again = self._again(self._unless_full(reply, batch), send)
+            answered.append(again if isinstance(again, list | RedisError) else [again])
+        return answered
+
+    def _all_transacted(self, batches: Sequence[Sequence[Words]]) -> list[Any]:
+        """Of each transaction all answers, or the first error."""
+        words = [word for batch in batches for word in (("MULTI",), *batch, ("EXEC",))]
+        replies = iter(self._exchange(self._ready([]), words))
+        return [_of_transaction([next(replies) for _ in range(len(batch) + 2)]) for batch in batches]
 
     def command(self, *words: str | bytes | int | float) -> Any:
         """Run one plain command. Raises as `call`."""
@@ -245,9 +272,17 @@ class Link:
 
     def _transacted(self, commands: Sequence[Words]) -> Any:
         """All answers, or the first error."""
-        *queued, answers = self._exchange(self._ready([]), [("MULTI",), *commands, ("EXEC",)])
-        told = (*queued, *(answers if isinstance(answers, list) else [answers]))
-        return next((reply for reply in told if isinstance(reply, Exception)), answers)
+        reply = _of_transaction(self._exchange(self._ready([]), [("MULTI",), *commands, ("EXEC",)]))
+        return self._unless_full(reply, commands)
+
+    def _unless_full(self, reply: Any, commands: Sequence[Words]) -> Any:
+        """The answers of a transaction; where Redis refused it for want of memory, of its commands one by one."""
+        if not isinstance(reply, redis.exceptions.OutOfMemoryError):
+            return reply
+        try:
+            return self._commands(commands)
+        except RedisRefused as error:
+            return error
 
     def _again(self, reply: Any, send: Callable[[], Any], aside: Words | None = None) -> Any:
         """Send once more what was not executed, because its script was unknown or another node has its keys.
@@ -383,6 +418,13 @@ def _evalsha(call: Call) -> Words:
 
 def _eval(call: Call) -> Words:
     return ("EVAL", call.script.source, len(call.keys), *call.keys, *call.args)
+
+
+def _of_transaction(replies: Sequence[Any]) -> Any:
+    """All answers of a transaction, or the first error in it."""
+    *queued, answers = replies
+    told = (*queued, *(answers if isinstance(answers, list) else [answers]))
+    return next((reply for reply in told if isinstance(reply, Exception)), answers)
 
 
 def _none_refused(answers: list[Any]) -> list[Any]:

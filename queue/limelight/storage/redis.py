@@ -357,13 +357,14 @@ class RedisStorage:
         told, now = self._links.get().call(self._call("check", [NO_TASK + where]))
         return bool(told), int(now) / 1e6
 
-    def watch_periodic(self, times: Mapping[str, tuple[float, float]]) -> dict[str, Watched]:
+    def watch_periodic(self, times: Mapping[str, tuple[float, float, float]]) -> dict[str, Watched]:
         """Note periodic tasks, and learn what is known of them.
 
         Args:
-            times: Per task when it is due next, and up to when the caller decided its due times; 0 for neither.
+            times: Per task when it is due next, up to when the caller decided its due times (0 for neither), and
+                how many seconds after a due time a run must have succeeded.
         """
-        args = [word for name, pair in times.items() for word in (name, *map(packing.micros, pair))]
+        args = [word for name, told in times.items() for word in (name, *map(packing.micros, told))]
         micros = [int(reply) for reply in self._links.get().call(self._call("watch", args))]
         pairs = zip(micros[::2], micros[1::2], strict=True)
         known = [Watched(due / 1e6, decided / 1e6) for due, decided in pairs]

@@ -35,6 +35,7 @@ def test_no_counter_or_histogram_has_a_label_without_bound(metric: Metric) -> No
             "reason",
             "metric",
             "code",
+            "objective",
         }
         assert set(metric.labels) <= bounded
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limelight_exporter.stream_source import Mark, _marked
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 1_000), min_size=1, max_size=300))
 def test_marks_are_few_and_reach_from_the_newest_entry_back_to_the_first(steps: list[int]) -> None:
     marks: tuple[Mark, ...] = ()
@@ -19,6 +20,7 @@ def test_marks_are_few_and_reach_from_the_newest_entry_back_to_the_first(steps: 
     assert [mark.seq for mark in marks] == sorted({mark.seq for mark in marks})
 
 
+@settings(deadline=None)
 @given(st.integers(1, 2_000))
 def test_the_newest_mark_before_any_point_is_at_most_half_as_far_again(count: int) -> None:
     marks: tuple[Mark, ...] = ()

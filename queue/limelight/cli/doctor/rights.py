@@ -84,6 +84,12 @@ _SCRIPTS: Final[Mapping[Role, Sequence[str]]] = {
     Role.CONSUMER: tuple(SCRIPTS),
 }
 _EXPORTER_KEYS: Final = ("events", "meta", "cursors")
+_LOOKED_AT: Final[Mapping[str, Sequence[str]]] = {
+    "HLEN": ("locked",),
+    "ZCARD": ("reserved", "delayed", "scheduled", "running", "dead"),
+    "ZRANGE": ("ready_since", "running_since"),
+}
+"""What else the exporter's gauges read, by command."""
 _UNTRIED: Final = frozenset({"MULTI", "EXEC"})
 """Redis is asked between these two."""
 _REST: Final[Mapping[str, tuple[str, ...]]] = {
@@ -110,6 +116,11 @@ def needs(role: Role, keys: QueueKeys, db: int) -> Iterator[Need]:
     yield Need(("EVALSHA", "0" * 40, "0"))
     for key in _declared(role, keys):
         yield Need(("EVALSHA", "0" * 40, "1", key), key)
+    if role is Role.EXPORTER:
+        for command, things in _LOOKED_AT.items():
+            yield from (
+                Need((command, keys[thing], *_REST.get(command, ())), keys[thing]) for thing in things
+            )
     command = "ZRANGE" if role is Role.EXPORTER else "ZADD"
     yield Need((command, REGISTRY, *_REST[command]), REGISTRY)
 

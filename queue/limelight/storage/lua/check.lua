@@ -19,7 +19,7 @@ local function forget_unnamed(looks)
     if not seen[name] then
       set(PERIODIC_RUNS, name .. ':look', whole(looks))
     elseif looks - seen[name] > DAY then
-      for _, what in ipairs({'due', 'next', 'decided', 'success', 'look'}) do remove(PERIODIC_RUNS, name .. ':' .. what) end
+      for _, what in ipairs({'due', 'next', 'decided', 'success', 'met', 'unmet', 'grace', 'look'}) do remove(PERIODIC_RUNS, name .. ':' .. what) end
     end
   end
 end

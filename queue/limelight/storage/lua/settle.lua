@@ -58,12 +58,19 @@ local function retry(id, r, tail, s, closing)
   back_off(id, r, tail, s[10], s[11], s[13])
 end
 
+-- A periodic run succeeded: every due time up to its enqueueing is met.
+local function met(r)
+  set(PERIODIC_RUNS, r[PERIODIC] .. ':success', whole(now))
+  local before = tonumber(redis.call('HGET', PERIODIC_RUNS, r[PERIODIC] .. ':met') or '0')
+  if r[ENQUEUED] > before then set(PERIODIC_RUNS, r[PERIODIC] .. ':met', whole(r[ENQUEUED])) end
+end
+
 local function settle(s, value, r, tail, first)
   local id = s[1]
   drop(RUNNING_SINCE, id)
   r[RAN] = r[RAN] + math.max(0, now - r[STARTED])
   if value ~= '' and s[9] > 0 then store(s, value, first, s[9]) end
-  if s[4] == 'success' and r[PERIODIC] ~= '' then set(PERIODIC_RUNS, r[PERIODIC] .. ':success', whole(now)) end
+  if s[4] == 'success' and r[PERIODIC] ~= '' then met(r) end
 
   local head, run = head_of(r, tail), r[ABOUT_RUN]
   if s[3] ~= 'retrying' then

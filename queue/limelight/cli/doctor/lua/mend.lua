@@ -1,6 +1,7 @@
 -- Puts a task back into the index that its record names, and takes it out of every other; an entry without a
 -- record leaves its index. Told as error-internal, because no worker should ever have to notice.
 -- KEYS: tasks delayed scheduled ready reserved running dead ready_since running_since events meta wake
+-- USES: _record _unreadable
 -- ARGV: 6 id, 7 where (fragment)
 -- Returns: the index that it is in now, "gone" for an entry that was taken out; 0 when nothing was wrong with it.
 local INDEXES = {

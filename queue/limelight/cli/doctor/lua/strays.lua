@@ -1,5 +1,6 @@
 -- Looks at a part of the tasks, or of one index, for what does not fit together. Reads only.
 -- KEYS: tasks delayed scheduled ready reserved running dead
+-- USES: _record
 -- ARGV: 6 "tasks", or which index; 7 cursor of the scan
 -- Returns: {next cursor, then per stray: id, state (of an entry without a record: its index), fault}
 --   fault: "missing" from the index of its state, in a second one too ("double"), or its record "gone"

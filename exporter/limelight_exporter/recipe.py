@@ -1,0 +1,136 @@
+"""What all events of one kind do to which numbers, worked out once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import compress
+from operator import attrgetter
+from typing import Final
+
+from .cells import MICROS, Counter, Exemplar, Histogram, micros
+from .fold import LONGEST_SECONDS, MetricEvent
+from .ops import Measure
+from .spans import exported_span
+
+_SUMMANDS: Final = (Measure.WAITED, Measure.RAN, Measure.BACKED_OFF, Measure.PARKED)
+
+
+@dataclass(slots=True)
+class Reading:
+    """What is done with one measure.
+
+    Attributes:
+        histograms: Take the values.
+        spent: Are raised by their sum.
+        judges: Threshold in µs, and who counts what is within it and what is not.
+    """
+
+    histograms: list[Histogram] = field(default_factory=list)
+    spent: list[Counter] = field(default_factory=list)
+    judges: list[tuple[int, Counter, Counter]] = field(default_factory=list)
+
+    def take(self, values: Sequence[int], events: Sequence[MetricEvent], *, exemplars: bool) -> None:
+        """Count values in µs, one of each of these events."""
+        for counter in self.spent:
+            counter.value += sum(values)
+        for histogram in self.histograms:
+            touched = histogram.observe(values)
+            if exemplars:
+                _exemplify(histogram, touched, values, events)
+        for threshold, good, bad in self.judges:
+            within = sum(value <= threshold for value in values)
+            good.value += within
+            bad.value += len(values) - within
+
+
+@dataclass(slots=True)
+class Recipe:
+    """Applies events of one kind, many at a time.
+
+    Attributes:
+        malformed: Counts values that can be no duration.
+        exemplars: Whether histograms and `failures` point at spans.
+        counters: Are raised by one per event.
+        failures: Those of them that count failures.
+        readings: What is done with what the events measured.
+    """
+
+    malformed: Counter
+    exemplars: bool
+    counters: list[Counter] = field(default_factory=list)
+    failures: list[Counter] = field(default_factory=list)
+    readings: dict[Measure, Reading] = field(default_factory=dict)
+
+    def apply(self, events: Sequence[MetricEvent]) -> None:
+        """Count events of the recipe's kind, in stream order."""
+        for counter in self.counters:
+            counter.value += len(events)
+        if self.exemplars and self.failures:
+            self._point_at_failure(events)
+        for measure in (Measure.WAIT, Measure.DURATION):
+            if (reading := self.readings.get(measure)) is not None:
+                self._read(measure, reading, events)
+        if Measure.LATENCY in self.readings:
+            self._read_latency(events)
+
+    def _read(self, measure: Measure, reading: Reading, events: Sequence[MetricEvent]) -> None:
+        told = list(map(attrgetter(measure.value), events))
+        if None in told:
+            events = [event for event, value in zip(events, told, strict=True) if value is not None]
+            told = [value for value in told if value is not None]
+        events, (values,) = self._sound(events, [told])
+        if events:
+            reading.take(values, events, exemplars=self.exemplars)
+
+    def _read_latency(self, events: Sequence[MetricEvent]) -> None:
+        """The four summands are read together: of an event that has one wrong, none reaches a sum."""
+        told = [list(map(attrgetter(measure.value), events)) for measure in _SUMMANDS]
+        events, columns = self._sound(events, told)
+        if not events:
+            return
+        latencies = list(map(sum, zip(*filter(any, columns), strict=True))) or [0] * len(events)
+        self.readings[Measure.LATENCY].take(latencies, events, exemplars=self.exemplars)
+        for measure, column in zip(_SUMMANDS, columns, strict=True):
+            if measure in self.readings:
+                self.readings[measure].take(column, events, exemplars=self.exemplars)
+
+    def _sound(
+        self, events: Sequence[MetricEvent], columns: Sequence[Sequence[float]]
+    ) -> tuple[Sequence[MetricEvent], Sequence[Sequence[int]]]:
+        """Events whose values can all be durations, and these in µs; the others are counted as malformed."""
+        if all(map(_are_sound, columns)):
+            return events, [micros(column) for column in columns]
+        kept = [_are_sound(row) for row in zip(*columns, strict=True)]
+        self.malformed.value += kept.count(False)
+        return list(compress(events, kept)), [micros(list(compress(column, kept))) for column in columns]
+
+    def _point_at_failure(self, events: Sequence[MetricEvent]) -> None:
+        for event in reversed(events):
+            if (ids := _span_of(event)) is not None:
+                for counter in self.failures:
+                    counter.exemplar = Exemplar(*ids, 1.0, event.timestamp)
+                return
+
+
+def _are_sound(seconds: Sequence[float]) -> bool:
+    """Whether numbers can be durations: neither negative nor beyond ten years (JSON knows no NaN)."""
+    return not seconds or (min(seconds) >= 0 and max(seconds) <= LONGEST_SECONDS)
+
+
+def _exemplify(
+    histogram: Histogram, touched: int, values: Sequence[int], events: Sequence[MetricEvent]
+) -> None:
+    """The newest value in each bucket, if its span is exported, stands for those before it."""
+    found = set[int]()
+    for at in range(len(values) - 1, -1, -1):
+        bucket = histogram.bucket_of(values[at])
+        if bucket not in found and (ids := _span_of(events[at])) is not None:
+            histogram.exemplars[bucket] = Exemplar(*ids, values[at] / MICROS, events[at].timestamp)
+            found.add(bucket)
+            if len(found) == touched:
+                return
+
+
+def _span_of(event: MetricEvent) -> tuple[str, str] | None:
+    return exported_span(event.trace_id, event.span_id, event.trace_flags)
