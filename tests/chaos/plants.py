@@ -22,7 +22,7 @@ class Plant:
 
     Attributes:
         script: Where it is planted; "" for every script that has the pattern.
-        pattern: A regular expression that must be found there.
+        pattern: A regular expression that must be found there, keys and fields by their names.
         instead: What is put in its place.
         caught_by: The check that must name it.
     """
@@ -31,6 +31,22 @@ class Plant:
     pattern: str
     instead: str
     caught_by: str
+
+    def fits(self, script: scripts.Script) -> bool:
+        """Whether it can be planted there."""
+        return self.script in {"", script.name} and bool(
+            re.search(self._written(script), script.source.decode())
+        )
+
+    def planted(self, script: scripts.Script) -> str:
+        """The script's source with the bug."""
+        instead = scripts.with_names(self.instead, script.names)
+        return re.sub(self._written(script), instead, script.source.decode())
+
+    def _written(self, script: scripts.Script) -> str:
+        return scripts.with_names(
+            self.pattern, {name: re.escape(there) for name, there in script.names.items()}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +85,7 @@ _CONSUMER: Final = "limelight.consumer"
 PLANTS: Final[Mapping[str, Plant | CodePlant]] = {
     "settle-without-token": Plant("settle", r"r\[TOKEN\] == s\[2\] and ", "", "executions"),
     "enqueue-without-lane": Plant(
-        "enqueue", r"if tonumber\(ARGV\[7\]\) <= tonumber\(redis.call\('HGET', LANES[^\n]*", "", "enqueues"),
+        "enqueue", r"if tonumber\(ARGV\[7\]\) <= tonumber\(call\('HGET', LANES[^\n]*", "", "enqueues"),
     "close-untold": Plant("settle", r"if s\[3\] ~= 'retrying' then\n    tell", "if r[RUN] == 1 then tell", "runs"),
     "lost-untold": Plant("reap", r"tell\('lost'", "type('lost'", "runs"),
     "number-skipped": Plant("", r"whole\(seq \+ n\)", "whole(seq + n + (now % 50 == 0 and 1 or 0))", "numbers"),
@@ -118,11 +134,7 @@ def plant(name: str) -> None:
     if isinstance(bug, CodePlant):
         _rewrite(name, bug)
         return
-    changed = {
-        script.name: _changed(script, bug)
-        for script in scripts.SCRIPTS.values()
-        if bug.script in {"", script.name} and re.search(bug.pattern, script.source.decode())
-    }
+    changed = {script.name: _changed(script, bug) for script in scripts.SCRIPTS.values() if bug.fits(script)}
     if not changed:
         raise LookupError(f"plant {name!r}: {bug.pattern!r} is not in {bug.script or 'any'}.lua")
     cast("dict[str, Any]", scripts.SCRIPTS).update(changed)
@@ -139,6 +151,6 @@ def _rewrite(name: str, bug: CodePlant) -> None:
 
 
 def _changed(script: scripts.Script, bug: Plant) -> scripts.Script:
-    source = re.sub(bug.pattern, bug.instead, script.source.decode()).encode()
+    source = bug.planted(script).encode()
     sha = hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
     return replace(script, source=source, sha=sha)

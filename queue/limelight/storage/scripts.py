@@ -27,12 +27,14 @@ class Script:
         things: The queue's keys that it touches, in the order of KEYS.
         source: What is sent to Redis: key names, shared opening, the file.
         sha: SHA-1 of the source, hex, as EVALSHA wants it.
+        names: What stands in the source for the names of keys and fields.
     """
 
     name: str
     things: tuple[str, ...]
     source: bytes
     sha: bytes
+    names: Mapping[str, str]
 
     def keys(self, keys: QueueKeys, extra: Iterable[str] = ()) -> list[str]:
         """The KEYS of one call; `extra` are those that come once per task."""
@@ -48,12 +50,12 @@ def load(name: str, folder: str = _SHARED) -> Script:
     used = _used(["_clock", *header.get("USES", "").split()])
     texts = [*used.values(), _wrapped(text) if "_changes" in used else text]
     named = {**FIELDS, **{thing.upper(): f"KEYS[{n}]" for n, thing in enumerate(things, 1)}}
-    source = _with_names("\n".join(texts), named).encode()
+    source = with_names("\n".join(texts), named).encode()
     sha = hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
-    return Script(name, tuple(thing for thing in things if thing not in _NAMED_BY_CALLER), source, sha)
+    return Script(name, tuple(thing for thing in things if thing not in _NAMED_BY_CALLER), source, sha, named)
 
 
-def _with_names(text: str, named: Mapping[str, str]) -> str:
+def with_names(text: str, named: Mapping[str, str]) -> str:
     """Write what names stand for: a constant costs a script nothing, a local captured by functions much."""
     return re.sub(r"(?<![\w'\"])[A-Z_]+(?![\w'\"])", lambda word: named.get(word[0], word[0]), text)
 
