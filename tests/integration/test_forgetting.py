@@ -75,7 +75,8 @@ def schedulers_look(client: redis.Redis, minutes: range, *names: str) -> None:
         now = BEGIN_US + minute * MINUTE_US
         script(client, "check", now, "")
         if names:
-            script(client, "watch", now, *(word for name in names for word in (name, now + MINUTE_US, now)))
+            words = [word for name in names for word in (name, now + MINUTE_US, now, 10 * MINUTE_US)]
+            script(client, "watch", now, *words)
 
 
 def periodic(client: redis.Redis) -> set[str]:
