@@ -288,7 +288,7 @@ def test_an_idle_consumer_is_quiet_however_many_workers_it_has_and_still_wakes_a
     with consuming(queue, workers=16, lease_seconds=30):
         note()
         assert ran.wait(10)
-        wait_until(lambda: client.info("clients")["blocked_clients"] == 1)
+        wait_until(lambda: client.info("clients")["blocked_clients"] == 2)
         client.config_resetstat()
         began = time.monotonic()
         wait_until(lambda: time.monotonic() - began > 4, 10)
@@ -298,7 +298,7 @@ def test_an_idle_consumer_is_quiet_however_many_workers_it_has_and_still_wakes_a
         waits = []
         for _ in range(20):
             ran.clear()
-            wait_until(lambda: client.info("clients")["blocked_clients"] == 1)
+            wait_until(lambda: client.info("clients")["blocked_clients"] == 2)
             called = time.monotonic()
             note()
             assert ran.wait(10)
