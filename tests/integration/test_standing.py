@@ -51,6 +51,7 @@ def standing(errand: Errand, wait: Wait) -> Iterator[list[Job]]:
 def test_a_task_is_reserved_in_the_trip_that_waited_for_it(queue: RedisQueue) -> None:
     errand, note = errand_of(queue), queue.task(name="note")(lambda: 1)
     client = queue.storage.address.client()
+    client.config_resetstat()
     with standing(errand, Wait()) as given:
         wait_until(lambda: blocked(queue) == 1)
         handle = note()
