@@ -259,16 +259,19 @@ def test_a_lease_that_ran_out_before_its_task_began_is_given_up(own_redis: OwnRe
     queue = RedisQueue("batches", url=server.url)
     tasks = Tasks(queue)
     ran: list[float] = []
+    enqueued = threading.Event()
     note = queue.task(name="note")(lambda: ran.append(time.monotonic()))
 
     @queue.task()
     def hang() -> None:
+        assert enqueued.wait(10)
         server.kill()
         time.sleep(2.0)
 
     with consuming(queue, workers=1, lease_seconds=1) as consumer:
         tasks.warm_up(consumer)
         enqueue_together(queue, [hang.s(), note.s()])
+        enqueued.set()
         wait_until(lambda: not server.running, 10)
         assert len(consumer._stations[0].trips.holdings) == 2
         began = time.monotonic()
@@ -288,7 +291,7 @@ def test_an_idle_consumer_is_quiet_however_many_workers_it_has_and_still_wakes_a
     with consuming(queue, workers=16, lease_seconds=30):
         note()
         assert ran.wait(10)
-        wait_until(lambda: client.info("clients")["blocked_clients"] == 1)
+        wait_until(lambda: client.info("clients")["blocked_clients"] == 2)
         client.config_resetstat()
         began = time.monotonic()
         wait_until(lambda: time.monotonic() - began > 4, 10)
@@ -298,7 +301,7 @@ def test_an_idle_consumer_is_quiet_however_many_workers_it_has_and_still_wakes_a
         waits = []
         for _ in range(20):
             ran.clear()
-            wait_until(lambda: client.info("clients")["blocked_clients"] == 1)
+            wait_until(lambda: client.info("clients")["blocked_clients"] == 2)
             called = time.monotonic()
             note()
             assert ran.wait(10)

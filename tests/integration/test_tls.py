@@ -86,9 +86,10 @@ def test_tasks_run_over_tls_and_are_counted(secured: Securing, tmp_path: Path) -
 def test_waiting_workers_stop_at_once_over_tls_too(secured: Securing) -> None:
     queue = RedisQueue("mail", url=secured().url().replace(":geheim@", ""))
     task = queue.task(name="f")(lambda: 1)
+    client = queue.storage.address.client()
     with consuming(queue, workers=4):
         task().get(blocking=True, timeout=10)
-        wait_until(lambda: queue.storage._waiting)
+        wait_until(lambda: client.info("clients")["blocked_clients"] == 2)
         began = time.monotonic()
     assert time.monotonic() - began < 2
 

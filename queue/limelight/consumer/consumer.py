@@ -6,6 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from limelight.task_queue import RedisQueue
 
@@ -15,6 +16,9 @@ from .fleet import Fleet
 from .lounge import Lounge
 from .plan import Plan
 from .station import Station
+
+_PLACES_AT_DOOR: Final = 2
+"""Who gets work leaves it to the other, and nobody has to be woken in between."""
 
 
 class Consumer:
@@ -72,7 +76,7 @@ class Consumer:
         self.wants_to_stop = threading.Event()
         self._stopping, self._stopped = threading.Event(), threading.Event()
         self._impatient = threading.Event()
-        self._lounge = Lounge()
+        self._lounge = Lounge(_PLACES_AT_DOOR if kind == "thread" and len(self.queues) == 1 else 0)
         self._stations: list[Station] = []
 
     def start(self) -> None:

@@ -1,4 +1,4 @@
-"""Waits at one queue's door on behalf of all idle workers."""
+"""Waits at one queue's door on behalf of idle workers that cannot stand there themselves."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from typing import Final
 
 from limelight.errors import RedisError
+from limelight.storage.wait import Wait
 
 from .lounge import Lounge
 from .trips import Trips
@@ -20,6 +21,9 @@ _WAIT_SECONDS: Final = 5.0
 class Doorman:
     """One thread per queue: waits on Redis only while a worker of this consumer is idle, and calls one per task.
 
+    For workers that are processes, for an event loop, and where one worker serves several queues: it cannot wait at
+    all their doors. The threads of a single queue do without (see `Lounge.stand`).
+
     Args:
         trips: The queue.
         lounge: Where the idle workers are.
@@ -30,6 +34,11 @@ class Doorman:
         self._trips = trips
         self._lounge = lounge
         self._stopping = stopping
+        self._wait_at_door = Wait()
+
+    def end(self) -> None:
+        """Wait for work no more."""
+        self._wait_at_door.end()
 
     def run(self) -> None:
         """Wait until told to stop; no fault ends the thread."""
@@ -48,7 +57,7 @@ class Doorman:
         """Wait for a token; when none comes for long, have one worker look all the same."""
         storage = self._trips.queue.storage
         try:
-            storage.wait_for_work(_WAIT_SECONDS)
+            storage.wait_for_work(_WAIT_SECONDS, self._wait_at_door)
         finally:
             self._trips.door.ring()
             called = self._lounge.call()

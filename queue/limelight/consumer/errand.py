@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from limelight import closing
 from limelight.errors import OutcomeUnknown, RedisError, UnknownTask
 from limelight.storage.base import Handed, Reservation, ReserveRequest
+from limelight.storage.wait import Wait
 
 from .holdings import Job
 from .trips import Trips
@@ -83,10 +84,49 @@ class Errand:
             self._request = request
             self.trips.herald.settled(done)
             return left, []
-        self._request, self._is_unknown = None, False
         # A repeated answer tells what is ours, not what is ready.
         if not reservation.ready and not reservation.delayed and repeated is None:
             self.trips.door.shut(ring)
+        late, jobs = self._received(reservation, sent_at, done)
+        return [*left, *late], jobs
+
+    def stand(self, count: int, wait: Wait) -> tuple[list[Job], list[Job]]:
+        """Stand at the door, and have tasks the moment it opens; or find out what is the matter if it cannot be.
+
+        Args:
+            count: How many tasks to ask for.
+            wait: Ends it at once, when ended.
+
+        Returns:
+            As `go`.
+        """
+        if self._request is not None:
+            return self.go([], 0)
+        request = self._next_request(count)
+        ring, sent_at = self.trips.door.last_ring(), time.monotonic()
+        try:
+            reservation = self.trips.stand(request, self.where, wait)
+        except RedisError as error:
+            log.debug("%s does not stand at the door any more: %s", self._worker, error)
+            self._request, self._is_unknown = request, isinstance(error, OutcomeUnknown)
+            return ([], []) if self._unanswered() is None else self.go([], 0)
+        if reservation is None:
+            self._request = request
+            return [], []
+        if reservation.ready or reservation.delayed:
+            self.trips.door.ring()
+        else:
+            self.trips.door.shut(ring)
+        return self._received(reservation, sent_at, [])
+
+    def _received(
+        self, reservation: Reservation, sent_at: float, done: Sequence[Job]
+    ) -> tuple[list[Job], list[Job]]:
+        """Take what was reserved by a request of `sent_at` (monotonic seconds), with which `done` was settled.
+
+        Returns what came too late and is to be settled, and what is to be run.
+        """
+        self._request, self._is_unknown = None, False
         good_until = sent_at + self.trips.lease_seconds
         jobs = self._taken(reservation, good_until)
         self.trips.herald.settled(done)
@@ -95,8 +135,8 @@ class Errand:
             self.trips.schedule_delayed(self.where)
         if self._stopping.is_set() or time.monotonic() >= good_until:
             closing.hand_back(jobs)
-            return [*left, *jobs], []
-        return left, jobs
+            return jobs, []
+        return [], jobs
 
     def _next_request(self, count: int) -> ReserveRequest:
         self._number += 1

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from limelight.storage.wait import Wait
 from limelight.task_queue import RedisQueue
 
 from .errand import Errand
@@ -81,6 +82,16 @@ class Rounds:
             made.jobs += jobs
             made.is_more_ready = made.is_more_ready or (wanted > 0 and errand.trips.door.is_open)
         return made
+
+    def may_stand(self) -> bool:
+        """Whether to stand at the door of the only queue: all is well with its Redis."""
+        return all(not errand.trips.outage.until for errand in self._errands.values())
+
+    def stand(self, count: Callable[[Trips], int], wait: Wait) -> Round:
+        """Stand at the door of the only queue until it opens, for a few seconds, or until the wait is ended."""
+        (errand,) = self._errands.values()
+        left, jobs = errand.stand(count(errand.trips), wait)
+        return Round(went=True, left=left, jobs=jobs, is_more_ready=errand.trips.door.is_open)
 
     def _asked(self, done: Sequence[Job], now: float) -> Errand | None:
         """Which queue to ask for tasks: of those that may have some, else the one where something is settled."""

@@ -63,8 +63,9 @@ class Station:
         abandoned: Callable[[], int],
     ) -> None:
         self.queue = queue
-        self._threads, self._doors = Threads(), Threads()
+        self._threads = Threads()
         self._consumer = consumer
+        self._lounge = lounge
         self._workers = plan.workers
         self._reporter = Reporter(queue.storage)
         self._scheduler = Scheduler(
@@ -117,12 +118,12 @@ class Station:
         self._threads.start("scheduler", self._scheduler.run)
         self._threads.start("reaper", self._reaper.run)
         self._threads.start("courier", self.courier.run)
-        self._doors.start("doorman", self._doorman.run)
+        if not self._lounge.places:
+            self._threads.start("doorman", self._doorman.run)
 
     def check(self) -> None:
         """Replace threads that died."""
         self._threads.check()
-        self._doors.check()
 
     def nudge_scheduler(self) -> None:
         """Have the schedule looked at: something was put on it."""
@@ -131,10 +132,7 @@ class Station:
     def end_waits(self) -> None:
         """Have nobody wait for work or for a due time any more."""
         self._scheduler.nudge()
-        until = time.monotonic() + _END_OF_WAIT_SECONDS
-        while (alive := self._doors.alive()) and time.monotonic() < until:
-            self.queue.storage.end_waits()
-            alive[0].join(0.02)
+        self._doorman.end()
 
     def hand_back(self) -> int:
         """Settle what is still held: as it ended, or as interrupted; returns how many still ran.

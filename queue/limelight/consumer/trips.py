@@ -23,6 +23,7 @@ from limelight.storage.base import (
     ReserveRequest,
     Settlement,
 )
+from limelight.storage.wait import Wait
 from limelight.task_queue import RedisQueue
 
 from .door import Door
@@ -34,6 +35,8 @@ from .reporter import Reporter
 log = logging.getLogger("limelight.consumer")
 
 _SCHEDULE_BATCH: Final = 100
+_WAIT_SECONDS: Final = 5.0
+_WITHOUT_A_WAIT_SECONDS: Final = 0.1
 
 
 class Trips:
@@ -111,6 +114,27 @@ class Trips:
             self.outage.ends()
             self._reporter.redis_is_up()
         return left, reserved
+
+    def stand(self, request: ReserveRequest, where: str, wait: Wait) -> Reservation | None:
+        """Wait until something may be ready, a few seconds at most, and ask for it, in one trip.
+
+        Redis reserves when the wait is over, and nobody here can tell when that was: leases are to be counted from
+        before, so the wait is short compared with them.
+
+        Returns what was reserved, None if Redis refused to. Raises as `make`, also where the wait was ended.
+        """
+        refusal, reserved = self._storage.reserve_when_woken(
+            request, where=where, seconds=min(_WAIT_SECONDS, self.lease_seconds / 4), wait=wait
+        )
+        if isinstance(reserved, RedisRefused):
+            self.fails(reserved, where)
+            return None
+        self.outage.ends()
+        self._reporter.redis_is_up()
+        if refusal is not None and not reserved.tasks:
+            log.debug("Redis lets nobody wait for work, looking instead: %s", refusal)
+            time.sleep(_WITHOUT_A_WAIT_SECONDS)
+        return reserved
 
     def _unsettled(
         self,

@@ -113,7 +113,7 @@ class Watchdog:
             self._hand_back(todo)
         elif todo:
             self._spare.put(todo, now)
-            self._lounge.call(len(todo))
+            self._lounge.summon(len(todo))
 
     def _kick(self, seat: Seat, now: float) -> None:
         """Stop a task whose time is over; where that was tried in vain, close its run without it."""

@@ -11,12 +11,14 @@ from typing import Final
 from limelight import events
 from limelight.attempt import attempt
 from limelight.closing import hand_back
+from limelight.storage.wait import Wait
 
 from .holdings import Job
 from .lounge import Lounge
-from .rounds import Rounds
+from .rounds import Round, Rounds
 from .seat import Seat
 from .spare import Spare
+from .trips import Trips
 from .workbench import RELIEVED_AFTER_SECONDS
 
 log = logging.getLogger("limelight.consumer")
@@ -122,15 +124,23 @@ class Worker:
             now = time.monotonic()
             if self._bench.begin(job, now):
                 self._seat.expect(now + RELIEVED_AFTER_SECONDS)  # what was done before waits behind it
+                self._lounge.man_door()
                 return job
         return None
 
     # -- Trips ------------------------------------------------------------------------------------------
     def _restock(self) -> bool:
         """Settle what is done and ask for more; False if there was nowhere to go."""
-        made = self._rounds.make(
-            self._bench.take_done(), lambda trips: int(min(trips.pace.count, self._left))
-        )
+        made = self._rounds.make(self._bench.take_done(), self._count)
+        self._lay_down(made)
+        return made.went
+
+    def _count(self, trips: Trips) -> int:
+        """How many tasks to ask a queue for."""
+        return int(min(trips.pace.count, self._left))
+
+    def _lay_down(self, made: Round) -> None:
+        """Lay down what a trip brought, and see to it that somebody goes next."""
         if made.left:
             self._bench.put_done(made.left)
         if made.jobs:
@@ -140,15 +150,33 @@ class Worker:
                 self._seat.expect(now + RELIEVED_AFTER_SECONDS)
         if made.is_more_ready:
             self._lounge.call()
-        return made.went
+        elif made.jobs:
+            self._lounge.man_door()
 
     def _wait(self) -> None:
-        """Wait until called; where Redis is away, until it is time to try again."""
+        """Wait for work, at the door or until called; where Redis is away, until it is time to try again."""
         pause = self._rounds.pause_seconds()
         if self._stopping.is_set():
             time.sleep(min(pause, 0.2))
-        else:
-            self._lounge.wait(lambda: bool(self._spare) or self._rounds.is_needed(), pause)
+        elif not self._stand():
+            self._lounge.wait(self._is_needed, pause)
+
+    def _stand(self) -> bool:
+        """Stand at the door if there is a place; False if there is none, or no use in it."""
+        wait = Wait()
+        if not (self._bench.is_empty and self._rounds.may_stand()):
+            return False
+        if not self._lounge.stand(wait.end, self._is_needed):
+            return False
+        try:
+            made = self._rounds.stand(self._count, wait)
+        finally:
+            self._lounge.leave_door(wait.end)
+        self._lay_down(made)
+        return True
+
+    def _is_needed(self) -> bool:
+        return bool(self._spare) or self._rounds.is_needed()
 
     def _forget(self) -> None:
         for errand in self._errands.values():

@@ -14,7 +14,7 @@ import socket
 import ssl
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import hiredis
@@ -28,6 +28,7 @@ from limelight.task import Receipt
 from .address import Address
 from .answers import is_between_nodes, reason, redirect, refused
 from .scripts import Script
+from .wait import Wait
 
 _BETWEEN_NODES_SECONDS: Final = 1.0
 """How long a command waits for keys that a Cluster is moving."""
@@ -138,12 +139,24 @@ class Link:
             OutcomeUnknown: Some of it may have been executed.
         """
         connection = self._ready([call.script for call in calls])
-        replies = self._exchange(connection, [_evalsha(call) for call in calls])
-        for at, reply in enumerate(replies):
-            if isinstance(reply, Exception):
-                call = calls[at]
-                replies[at] = self._again(reply, functools.partial(self._once, call), aside=_eval(call))
-        return replies
+        return self._followed_up(calls, self._exchange(connection, [_evalsha(call) for call in calls]))
+
+    def wait(self, wait: Wait, pop: Words) -> Any:
+        """Run one blocking command. Raises as `call`; OutcomeUnknown also where the wait was ended."""
+        with self._interruptible(wait):
+            return _none_refused([self._again(self._plain(pop), functools.partial(self._plain, pop), pop)])[0]
+
+    def wait_and_call(self, wait: Wait, pop: Words, call: Call) -> tuple[Exception | None, Any]:
+        """Run a blocking command, and a script that Redis runs the moment it is over, in one trip.
+
+        Returns what Redis refused the blocking command with, None for nothing; and the script's answer, or its
+        RedisRefused. Raises as `pipeline`; OutcomeUnknown also where the wait was ended.
+        """
+        connection = self._ready([call.script])
+        with self._interruptible(wait):
+            popped, *replies = self._exchange(connection, [pop, _evalsha(call)])
+        (reply,) = self._followed_up([call], replies)
+        return popped if isinstance(popped, Exception) else None, reply
 
     def idempotent(self, call: Call) -> Any:
         """Run a script that may be run again: repeated once if the answer is lost. Raises as `call`."""
@@ -237,18 +250,25 @@ class Link:
                 replies[at] = self._again(reply, functools.partial(self._plain, words), aside=words)
         return _none_refused(replies)
 
-    def interrupt(self) -> None:
+    @contextlib.contextmanager
+    def _interruptible(self, wait: Wait) -> Iterator[None]:
+        self._ready([])  # without a connection there is nothing to interrupt
+        if not wait.begin(self._interrupt):
+            raise RedisUnavailable("nobody is to wait for Redis any more: nothing was sent")
+        try:
+            yield
+        finally:
+            wait.leave()
+            if self._interrupted:  # perhaps when all was answered already: the next use opens anew
+                self.close()
+
+    def _interrupt(self) -> None:
         """From another thread: end a blocking command; its thread gets OutcomeUnknown."""
         sock: socket.socket | None = getattr(self._connection, "_sock", None)
         if sock is not None:
             self._interrupted = True
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
-
-    def close_if_interrupted(self) -> None:
-        """After an `interrupt` that came when the command was answered already: the next use opens anew."""
-        if self._interrupted:
-            self.close()
 
     def close(self) -> None:
         """Close the connection; the link may be used again."""
@@ -264,6 +284,13 @@ class Link:
         self._loaded.clear()
 
     # -- Sending ----------------------------------------------------------------------------------------
+    def _followed_up(self, calls: Sequence[Call], replies: list[Any]) -> list[Any]:
+        for at, reply in enumerate(replies):
+            if isinstance(reply, Exception):
+                call = calls[at]
+                replies[at] = self._again(reply, functools.partial(self._once, call), aside=_eval(call))
+        return replies
+
     def _once(self, call: Call) -> Any:
         return self._exchange(self._ready([call.script]), [_evalsha(call)])[0]
 

@@ -37,12 +37,13 @@ from .base import (
     Settlement,
     Watched,
 )
-from .link import Call, Link
+from .link import Call, Words
 from .links import ThreadLinks
 from .listening import PubSub, live_events, subscribed
 from .producing import Producing
 from .scripts import SCRIPTS
 from .values import Values
+from .wait import Wait
 from .waiting import Ends
 
 TRACE_AGE_SECONDS: Final = 3_600.0
@@ -91,8 +92,6 @@ class RedisStorage:
         self._keys = {name: script.keys(keys) for name, script in SCRIPTS.items()}
         self._head = ("0", keys.queue, self.channel, emitter.max_events if emitter else 0)
         self._links = ThreadLinks(address, keys["meta"])
-        self._waiting: set[Link] = set()
-        self._wait_lock = threading.Lock()
         self._ends = Ends(lambda channel: subscribed(address, channel), keys.ends)
         self.administration = Administration(
             self._links,
@@ -271,27 +270,38 @@ class RedisStorage:
         args = [word for lease in leases for word in (lease.task_id, lease.token)]
         return int(self._links.get().call(self._call("release", args)))
 
-    def wait_for_work(self, seconds: float) -> None:
-        """Return when a task may have become ready, or after `seconds` (at most 5)."""
-        link = self._links.get()
-        with self._wait_lock:
-            self._waiting.add(link)
-        try:
-            link.command("BLPOP", self.keys["wake"], min(seconds, 5.0))
-        finally:
-            with self._wait_lock:
-                self._waiting.discard(link)
-                link.close_if_interrupted()
+    def reserve_when_woken(
+        self, request: ReserveRequest, *, where: str, seconds: float, wait: Wait
+    ) -> tuple[Exception | None, Reservation | RedisRefused]:
+        """Wait as `wait_for_work` does, and have Redis reserve (T2, T3) the moment the wait is over, in one trip.
+
+        Returns what Redis refused the wait with, None where it took its time; and what was reserved, or what Redis
+        refused the request with.
+
+        Raises RedisUnavailable or OutcomeUnknown, also where the wait was ended: the same request may be asked
+        again, and if its outcome is unknown it must be.
+        """
+        call = self._reserve_call(request, where)
+        refusal, reserved = self._links.get().wait_and_call(wait, self._pop(seconds), call)
+        if isinstance(reserved, RedisUnavailable):
+            raise reserved
+        if isinstance(reserved, list):
+            reserved = packing.reservation(reserved, f"{request.owner}:{request.number}")
+        return refusal, reserved
+
+    def wait_for_work(self, seconds: float, wait: Wait) -> None:
+        """Return when a task may have become ready, or after `seconds` (at most 5).
+
+        Raises RedisError, also where the wait was ended.
+        """
+        self._links.get().wait(wait, self._pop(seconds))
+
+    def _pop(self, seconds: float) -> Words:
+        return ("BLPOP", self.keys["wake"], min(seconds, 5.0))
 
     def ring(self) -> None:
         """Wake an idle worker of whichever consumer: a token was taken where nobody was idle any more."""
         self._links.get().idempotent(self._call("ring", []))
-
-    def end_waits(self) -> None:
-        """Have every thread that is in `wait_for_work` return at once."""
-        with self._wait_lock:
-            for link in self._waiting:
-                link.interrupt()
 
     # -- Consumer ---------------------------------------------------------------------------------------
     def schedule_delayed(

@@ -72,3 +72,53 @@ def test_a_closed_lounge_keeps_nobody() -> None:
     wait_until(lambda: gone(threads) == 3)
     lounge.wait(never, 30)
     assert not lounge.wait_for_idle(30)
+
+
+def test_as_many_as_there_are_places_stand_at_the_door_and_the_others_wait_in_the_lounge() -> None:
+    lounge, called = Lounge(places=2), list[int]()
+    doors = [lambda number=number: called.append(number) for number in range(3)]
+    assert [lounge.stand(call_away, never) for call_away in doors] == [True, True, False]
+    lounge.leave_door(doors[0])
+    assert not lounge.stand(doors[2], lambda: True)
+    assert lounge.stand(doors[2], never)
+    assert not called
+
+
+def test_nobody_stands_at_the_door_where_a_doorman_does() -> None:
+    assert not Lounge().stand(lambda: None, never)
+
+
+def test_somebody_idle_is_called_to_the_door_only_when_it_is_empty() -> None:
+    lounge, away = Lounge(places=2), threading.Event()
+    assert lounge.stand(away.set, never)
+    threads = idlers(lounge, 2)
+    wait_until(lambda: len(lounge) == 2)
+    lounge.man_door()
+    assert len(lounge) == 2
+    lounge.leave_door(away.set)
+    lounge.man_door()
+    wait_until(lambda: gone(threads) == 1)
+    assert not away.is_set()
+    lounge.close()
+
+
+def test_those_at_the_door_are_summoned_last_and_called_never() -> None:
+    lounge, away = Lounge(places=2), threading.Event()
+    assert lounge.stand(away.set, never)
+    threads = idlers(lounge, 1)
+    wait_until(lambda: len(lounge) == 1)
+    lounge.summon(1)
+    wait_until(lambda: gone(threads) == 1)
+    assert not away.is_set()
+    assert lounge.call() == 0
+    lounge.summon(1)
+    assert away.is_set()
+
+
+def test_a_closed_lounge_has_nobody_at_the_door() -> None:
+    lounge, away = Lounge(places=1), threading.Event()
+    assert lounge.stand(away.set, never)
+    lounge.close()
+    assert away.is_set()
+    lounge.leave_door(away.set)
+    assert not lounge.stand(away.set, never)
