@@ -15,10 +15,13 @@ from limelight import (
     RedisQueue,
     ResultTimeout,
     TaskException,
+    UndecodableMessage,
     chord,
     group,
 )
 from limelight.consumer import Consumer
+from limelight.storage import packing
+from limelight.storage.link import Link
 
 
 @pytest.fixture
@@ -193,6 +196,24 @@ def test_a_pipeline_that_breaks_in_the_middle_tells_its_chord(queue: RedisQueue)
         result = queue.enqueue(chord([fail.s().then(one), one.s().then(fail), one.s()], kinds))
         assert result.get(blocking=True, timeout=10) == ["TaskException", "TaskException", "int"]
     nothing_hangs(queue)
+
+
+def test_who_reads_what_a_group_left_while_it_goes_is_told_that_it_is_gone(
+    queue: RedisQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, groups = queue.storage.address.client(), queue.keys["groups"]
+    client.hset(groups, mapping={"g": packing.raw(b"2", b"", b""), "g:0": b"one", "g:1": b"", "g:done": 2})
+    assert queue.storage.gathered("g") == [b"one", b""]
+    read = Link.read
+
+    def read_and_lose(link: Link, *words: Any) -> Any:
+        answer = read(link, *words)
+        client.delete(groups)
+        return answer
+
+    monkeypatch.setattr(Link, "read", read_and_lose)
+    with pytest.raises(UndecodableMessage, match="group g is not in Redis any more"):
+        queue.storage.gathered("g")
 
 
 def test_a_chord_without_members_calls_back_at_once(queue: RedisQueue) -> None:

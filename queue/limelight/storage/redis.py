@@ -145,13 +145,18 @@ class RedisStorage:
         return data, bool(promised) or (bool(exists) and buried is None)
 
     def gathered(self, group_id: str) -> list[bytes]:
-        """What the members of a group left, in their order; b"" of one that neither succeeded nor failed."""
+        """What the members of a group left, in their order; b"" of one that neither succeeded nor failed.
+
+        Raises UndecodableMessage when the group is gone: its callback has ended elsewhere.
+        """
         link, groups = self._links.get(), self.keys["groups"]
         header = link.read("HGET", groups, group_id)
+        places = [f"{group_id}:{place}" for place in range(packing.group_size(header))] if header else []
+        # Once more with them: between two reads the callback may end, and the group with it.
+        header, *left = link.read("HMGET", groups, group_id, *places)
         if header is None:
             raise UndecodableMessage(f"group {group_id} is not in Redis any more")
-        places = [f"{group_id}:{place}" for place in range(packing.group_size(header))]
-        return [left or b"" for left in link.read("HMGET", groups, *places)] if places else []
+        return [value or b"" for value in left]
 
     # -- Worker -----------------------------------------------------------------------------------------
     def settle_and_reserve(
