@@ -150,6 +150,45 @@ def test_a_connection_closed_before_the_answer_came_is_a_repeat_not_a_guess(redi
     assert statuses(queue, task="note") == ["enqueued"]
 
 
+@pytest.mark.parametrize("where", ["sent", "answered", "answered to another"])
+def test_whoever_is_interrupted_finds_no_wrong_answer_and_may_enqueue_the_same_again(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    queue = RedisQueue("many", redis_url)
+    queue.enqueue(calls(1)[0])
+    tasks = calls(ENQUEUE_BATCH + 1)
+
+    def interrupt(*_: Any, **__: Any) -> None:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    def interrupted() -> Iterator[Task]:
+        for at, task in enumerate(tasks):
+            if (at, where) in {(0, "sent"), (ENQUEUE_BATCH, "answered")}:
+                target = (
+                    (type(link._connection), "send_packed_command") if where == "sent" else (Link, "_read")
+                )
+                monkeypatch.setattr(*target, interrupt)
+            if (at, where) == (ENQUEUE_BATCH, "answered to another"):
+                monkeypatch.setattr(Link, "_read", interrupt)
+                queue.storage.result("another")
+            yield task
+
+    link = queue.storage._links.get()
+    with pytest.raises(KeyboardInterrupt):
+        queue.enqueue_many(interrupted())
+    assert queue.storage.result("unknown") == (None, False)
+    queue.enqueue(calls(1)[0])  # another number: it must not hide the repeat
+    if where == "answered to another":  # the write itself was finished on the way out
+        with pytest.raises(ConfigurationError, match=tasks[0].id):
+            queue.enqueue_many(tasks[:ENQUEUE_BATCH])
+    else:
+        queue.enqueue_many(tasks[:ENQUEUE_BATCH])
+    assert [task_id for task_id in queued(queue) if task_id == tasks[0].id] == [tasks[0].id]
+    assert len(queued(queue)) == ENQUEUE_BATCH + 2
+    assert statuses(queue, task="note") == ["enqueued"] * (ENQUEUE_BATCH + 2)
+
+
 def test_ids_are_random_uuids_of_version_4() -> None:
     made = [new_id() for _ in range(2_000)]
     assert len(set(made)) == len(made)

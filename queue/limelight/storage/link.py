@@ -100,13 +100,19 @@ class Link:
 
     def post(self, call: Call) -> None:
         """Send one script and do not wait; `collect` is to follow. Raises nothing: `collect` does."""
-        self._posted = call
+        self._read_posted()  # of one that was never collected
         try:
             connection = self._ready([call.script])
-            self._send(connection, [_evalsha(call)])
-            self._unread = True
+            self._posted, self._unread = call, True
+            connection.send_packed_command(_packed([_evalsha(call)]), check_health=False)
         except (RedisUnavailable, RedisRefused, OutcomeUnknown) as error:
-            self._answer = error
+            self._posted, self._answer = call, error
+        except _BROKEN as error:
+            self._answer = self._broken(error)
+        except BaseException:  # KeyboardInterrupt: nobody knows how much was sent
+            self.close()
+            self._posted = None
+            raise
 
     def collect(self) -> Any:
         """The answer of what was posted; raises as `call`."""
@@ -125,11 +131,13 @@ class Link:
         """Take the answer of what was posted off the connection, before anything else is read from it."""
         if not self._unread:
             return
-        self._unread = False
         try:
-            self._answer = self._answers(self._ready([]), 1)[0]
-        except OutcomeUnknown as error:
-            self._answer = error
+            self._answer, self._unread = self._read(self._ready([])), False
+        except _BROKEN as error:
+            self._answer = self._broken(error)
+        except BaseException:  # KeyboardInterrupt: it may be read in part
+            self.close()
+            raise
 
     def pipeline(self, calls: Sequence[Call]) -> list[Any]:
         """Run scripts in one trip; each reply is an answer or a RedisRefused.
@@ -381,24 +389,14 @@ class Link:
     def _exchange(self, connection: AbstractConnection, commands: Sequence[Words]) -> list[Any]:
         """Send commands, read an answer for each; errors that Redis answered with are returned, not raised."""
         self._read_posted()
-        self._send(connection, commands)
-        return self._answers(connection, len(commands))
-
-    def _send(self, connection: AbstractConnection, commands: Sequence[Words]) -> None:
         try:
             connection.send_packed_command(_packed(commands), check_health=False)
+            return [self._read(connection) for _ in commands]
         except _BROKEN as error:
             raise self._broken(error) from error
-        except BaseException:  # KeyboardInterrupt: nobody knows how much was sent
-            self.close()
-            raise
-
-    def _answers(self, connection: AbstractConnection, count: int) -> list[Any]:
-        try:
-            return [self._read(connection) for _ in range(count)]
-        except _BROKEN as error:
-            raise self._broken(error) from error
-        except BaseException:  # KeyboardInterrupt: what comes next would be a wrong answer
+        except (
+            BaseException
+        ):  # KeyboardInterrupt between send and read: what comes next would be a wrong answer
             self.close()
             raise
 

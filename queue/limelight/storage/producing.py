@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from limelight.errors import ConfigurationError, OutcomeUnknown, RedisRefused, RedisUnavailable
@@ -83,7 +83,7 @@ class Producing:
     def begin(
         self, parcels: Sequence[Parcel], receipt: Receipt, groups: Sequence[GroupParcel] = ()
     ) -> Sending:
-        """Send tasks, all or none; under a receipt that was used before it is a repeat. Raises nothing.
+        """Send tasks, all or none; under a receipt that was used before it is a repeat. Faults are `finish`'s to raise.
 
         Args:
             parcels: The tasks.
@@ -99,7 +99,11 @@ class Producing:
         link = self._links.get()
         if link.has_posted or not self._is_announced():
             return Sending(call, posted=False)
-        link.post(call)
+        try:
+            link.post(call)
+        except BaseException:  # KeyboardInterrupt: this number may have arrived, so none may follow it
+            link.retire_lane("enqueue")
+            raise
         return Sending(call, posted=True)
 
     def finish(self, sending: Sending) -> None:
@@ -130,18 +134,20 @@ class Producing:
 
     def _repeat(self, link: Link, sending: Sending) -> Any:
         """Repeat by protocol: once at once after a lost answer, then as long as our patience lasts."""
-        send: Callable[[], Any] = link.collect if sending.posted else lambda: link.call(sending.call)
+        posted = sending.posted
         deadline = time.monotonic() + self._patience
         unknown: OutcomeUnknown | None = None
         then = ""
         while True:
             try:
+                if posted:
+                    posted = False
+                    return link.collect()
                 self._announce_at_times()
-                return send()
+                return link.call(sending.call)
             except OutcomeUnknown as error:
                 first, unknown = unknown is None, error
                 if first:
-                    send = lambda: link.call(sending.call)  # noqa: E731 - as above
                     continue
             except RedisRefused as error:
                 if unknown is None and (not error.may_pass or time.monotonic() >= deadline):
@@ -150,7 +156,6 @@ class Producing:
             except RedisUnavailable:
                 if unknown is None and time.monotonic() >= deadline:
                     raise
-            send = lambda: link.call(sending.call)  # noqa: E731 - as above
             if unknown is not None and time.monotonic() >= deadline:
                 raise OutcomeUnknown(f"{unknown}{then}") from unknown  # the first try may have arrived
             time.sleep(_PAUSE_SECONDS)
