@@ -111,7 +111,13 @@ def test_a_revoked_mark_and_its_time_are_shown(queue: RedisQueue) -> None:
 # -- What waits --------------------------------------------------------------------------------------------
 def test_pending_tasks_come_back_as_they_were_enqueued_in_the_order_they_will_run(queue: RedisQueue) -> None:
     send = queue.task(
-        name="send", retries=3, retry_delay=5, retry_backoff=2, retry_max_delay=60, retry_jitter=0.5, timeout=7
+        name="send",
+        retries=3,
+        retry_delay=5,
+        retry_backoff=2,
+        retry_max_delay=60,
+        retry_jitter=0.5,
+        timeout=7,
     )(lambda *args, **kwargs: None)
     sent = [send("b", when=dt.date(2026, 1, 1)), send({1, 2}), send.schedule(("first",), priority=9)]
     pending = queue.pending()
