@@ -288,8 +288,8 @@ _ABOUT_EXPORTER: Final = (
     _own(
         READERS_FORGOTTEN,
         _Q,
-        "Readers of the stream, exporters mostly, that were not seen for a day: the stream waits for them no "
-        "longer. Counted by whoever noticed.",
+        "Readers of the stream, exporters mostly, that were not seen for longer than the queue keeps events: the "
+        "stream waits for them no longer. Counted by whoever noticed.",
     ),
     _own(
         QUEUES_LEFT_OUT,

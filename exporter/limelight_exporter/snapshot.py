@@ -66,7 +66,7 @@ class Cursor:
         self._agreed = position
 
     def take_forgotten(self) -> int:
-        """How many readers our saves found unseen for a day, and dropped, since this was asked last."""
+        """How many readers our saves found away for too long, and dropped, since this was asked last."""
         count, self._forgotten = self._forgotten, 0
         return count
 
@@ -80,7 +80,8 @@ class Cursor:
         for reader in forgotten:
             self._forgotten += 1
             _log.warning(
-                "queue %s: reader %s has not been seen for a day and is forgotten; the stream waits for it no longer",
+                "queue %s: reader %s has not been seen for longer than events are kept and is forgotten; the stream "
+                "waits for it no longer",
                 self._keys.queue, reader.decode("utf-8", "replace"),
             )  # fmt: skip
         if int(code) == Saved.DONE:

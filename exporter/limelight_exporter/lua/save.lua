@@ -8,10 +8,15 @@
 -- A cursor is "<stream id> <seq> <ms of the save> <epoch> <mark> <ms of the mark> <settled> <credit>": the mark is
 -- a position on its way to be a minute old, the settled one has been saved for that long; the credit is
 -- what its state knows beyond the stream (stream_source.py). Exporters before 0.2 saved none.
-local SETTLES, FORGOTTEN, ROUNDS = 60000, 86400000, 20
+local SETTLES, ROUNDS = 60000, 20
+local A_DAY, SOONEST = 86400000, 300000
 local ms = math.floor(now / 1000)
 local epoch = redis.call('HGET', META, 'epoch') or '-'
 local seq, credit = tonumber(ARGV[9]), tonumber(ARGV[11])
+
+-- Ms after which a reader that is not heard of is forgotten: as long as events stay, by what consumers say of it.
+local kept = tonumber(redis.call('HGET', META, 'max_age') or A_DAY * 1000) / 1000
+local patience = kept == 0 and math.huge or math.max(SOONEST, kept)
 
 local function cursor(value)
   local id, at, saved, of, mark, marked, settled, rest =
@@ -52,7 +57,7 @@ local answer = {1}
 local all = redis.call('HGETALL', CURSORS)
 for at = 1, #all, 2 do
   local other = cursor(all[at + 1])
-  if not other or ms - other.saved > FORGOTTEN then
+  if not other or ms - other.saved > patience then
     redis.call('HDEL', CURSORS, all[at])
     answer[#answer + 1] = all[at]
   elseif other.epoch ~= epoch then
