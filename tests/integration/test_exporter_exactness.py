@@ -27,7 +27,7 @@ from limelight_exporter.config import Settings
 from limelight_exporter.config_file import FileSettings, Limits
 from limelight_exporter.exporter import Exporter
 from limelight_exporter.queue_fold import QueueFold
-from limelight_exporter.snapshot import _SAVE
+from limelight_exporter.snapshot import _SAVE, Cursor, Saved
 from limelight_exporter.snapshot_format import VERSION, Snapshot, pack, unpack
 
 FINISHED = {"queue": "mail", "task": "send", "outcome": "success"}
@@ -466,6 +466,7 @@ def test_a_save_compares_and_sets(redis_url: str) -> None:
             b"x",
             credit,
             *(agreed or ("", "")),
+            "-",
         )
         return int(answer[0])
 
@@ -475,6 +476,57 @@ def test_a_save_compares_and_sets(redis_url: str) -> None:
     assert save(20, -5, 0, 9) == -2, "also if it goes on from an earlier state"
     assert save(20, -5, 0, 10) == 1, "unless it goes on from this one"
     assert save(15, 0) == 1, "who counted more may be behind"
+
+
+def test_exporters_of_a_group_with_different_limits_both_say_so_until_they_agree(
+    redis_url: str, links: Links, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fold_with(tasks: int) -> QueueFold:
+        made = QueueFold(links, "mail", "default", FileSettings(limits=Limits(tasks=tasks)))
+        made.load()
+        return up_to_date(made)
+
+    writer = StreamWriter(redis_url)
+    writer.finish_tasks(3)
+    before = fold_with(200)
+    before.save()
+    one, other = fold_with(100), fold_with(100)
+    one.save()
+    assert not one.differs, "whoever was here before may have had other limits"
+    for fold in (other, one, other):
+        fold.save()
+    assert not one.differs
+    assert not other.differs
+    assert not caplog.records
+    one = fold_with(200)
+    for fold in (one, other, one, other):
+        fold.save()
+    assert one.differs
+    assert other.differs
+    assert "tasks=100" in caplog.text
+    assert "tasks=200" in caplog.text
+    assert sum(record.levelname == "ERROR" for record in caplog.records) == 2, "each says it once"
+    other = fold_with(200)
+    for fold in (other, one, other):
+        fold.save()
+    assert not one.differs
+    assert not other.differs
+
+
+def test_whether_a_group_agrees_is_a_metric(redis_url: str) -> None:
+    StreamWriter(redis_url).finish_tasks(1)
+    with exporter(redis_url) as running:
+        wait_until(lambda: own(Scraped(ready(running).url), "group_agrees") == 1)
+
+
+def test_traces_and_metrics_of_one_group_need_not_agree(redis_url: str, links: Links) -> None:
+    writer = StreamWriter(redis_url)
+    writer.finish_tasks(3)
+    position = loaded(links).position
+    cursor = Cursor(links, "mail", "traces:default")
+    for _ in range(3):
+        assert cursor.save(position) is Saved.DONE
+    assert not cursor.differs
 
 
 # -- Numbers that somebody forged -----------------------------------------------------------------------
