@@ -29,7 +29,8 @@ class RedisEventEmitter:
     Attributes:
         channel: Pub/sub channel of live events; None for the queue's own, "" for none.
         max_events: Entries that the stream may hold (it holds few while an exporter runs; about 600 bytes each).
-        max_age_seconds: How long an event may stay, 0 for as long as `max_events` allows.
+        max_age_seconds: How long an event may stay, 0 for as long as `max_events` allows; a reader of the stream that
+            is away for longer is not waited for.
     """
 
     channel: str | None = None
