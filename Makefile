@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos chaos-exporter check format bench docs clean
+.PHONY: help demo test chaos chaos-exporter check format bench generate docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ format: $(READY) ## Format the code
 
 bench: $(READY) ## Measure the queue against its peers, and the exporter (ARGS=--help)
 	@$(BIN)/python bench/run.py $(ARGS)
+
+generate: $(READY) ## Regenerate dashboards, rules and the chart's copies
+	@$(BIN)/python grafana/generate.py
 
 docs: $(READY) ## Check the documentation's links and generated tables
 	@$(BIN)/python docs/check.py
