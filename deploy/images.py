@@ -1,8 +1,8 @@
 """Write the images of deploy/images.yaml into the files that name them, and look up their digests.
 
-    python deploy/images.py              writes Dockerfile and compose.yaml
-    python deploy/images.py --check      says which of them are stale, and changes nothing
-    python deploy/images.py --resolve    asks the registries first what each tag is today; needs docker with buildx
+python deploy/images.py              writes Dockerfile and compose.yaml
+python deploy/images.py --check      says which of them are stale, and changes nothing
+python deploy/images.py --resolve    asks the registries first what each tag is today; needs docker with buildx
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ def _digest(named: str) -> str:
     try:
         done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603
     except FileNotFoundError:
-        raise SystemExit("docker was not found; digests are looked up with `docker buildx imagetools`") from None
+        raise SystemExit(
+            "docker was not found; digests are looked up with `docker buildx imagetools`"
+        ) from None
     digest = done.stdout.strip()
     if done.returncode or not _DIGEST.fullmatch(digest):
         raise SystemExit(f"{named}: docker knows no digest: {(done.stderr or done.stdout).strip()[-300:]}")
@@ -78,7 +80,9 @@ def _digest(named: str) -> str:
 
 def main() -> int:
     """Write, or with ``--check`` say what is stale: then 1."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--resolve", action="store_true")
     asked = parser.parse_args()

@@ -52,11 +52,15 @@ def test_its_health_check_says_whether_an_exporter_is_there(image: Image, redis_
     assert check[0].startswith(image.here("/opt/limelight"))
 
     def healthy() -> bool:
-        return subprocess.run(check, env=image.env(**settings), capture_output=True, check=False).returncode == 0
+        return (
+            subprocess.run(check, env=image.env(**settings), capture_output=True, check=False).returncode == 0
+        )
 
     assert not healthy()
     exporter = subprocess.Popen(
-        bound_to_parent(image.command(*image.last("CMD").words)), env=image.env(**settings), stderr=subprocess.DEVNULL
+        bound_to_parent(image.command(*image.last("CMD").words)),
+        env=image.env(**settings),
+        stderr=subprocess.DEVNULL,
     )
     try:
         wait_until(healthy, 30, "the health check says yes")
@@ -89,7 +93,9 @@ def test_only_what_the_image_is_made_of_is_sent_to_a_build() -> None:
     sent = set(context())
     assert "queue/limelight/storage/lua/settle.lua" in sent
     assert "exporter/limelight_exporter/py.typed" in sent
-    outside = {path for path in sent if not path.startswith(("queue/limelight/", "exporter/limelight_exporter/"))}
+    outside = {
+        path for path in sent if not path.startswith(("queue/limelight/", "exporter/limelight_exporter/"))
+    }
     assert outside == {
         "LICENSE", "README.md", "pyproject.toml", "deploy/requirements.txt", "deploy/build-requirements.txt"
     }  # fmt: skip

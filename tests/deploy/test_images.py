@@ -93,6 +93,6 @@ def test_an_answer_that_is_no_digest_changes_nothing(
 ) -> None:
     before = (copy / images.LIST).read_text()
     monkeypatch.setenv("PATH", docker(copy, "echo no such manifest >&2; exit 1"))
-    with pytest.raises(SystemExit, match="python:3.13-slim: docker knows no digest: no such manifest"):
+    with pytest.raises(SystemExit, match=r"python:3\.13-slim: docker knows no digest: no such manifest"):
         images.resolve(copy)
     assert (copy / images.LIST).read_text() == before
