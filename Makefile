@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos chaos-exporter check format bench generate docs clean
+.PHONY: help demo test chaos chaos-exporter check format generate lock images bench docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -40,6 +40,16 @@ check: $(READY) ## Lint, types and the floor plan
 format: $(READY) ## Format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+generate: $(READY) ## Regenerate dashboards, rules and the chart's copies
+	@$(BIN)/python deploy/images.py
+
+lock: $(READY) ## Lock the versions that the image installs
+	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/python deploy/lock.py
+
+images: $(READY) ## Look up the digests of the images that we name (needs docker)
+	@$(BIN)/python deploy/images.py --resolve
 
 bench: $(READY) ## Measure the queue against its peers, and the exporter (ARGS=--help)
 	@$(BIN)/python bench/run.py $(ARGS)
