@@ -42,6 +42,7 @@ format: $(READY) ## Format the code
 	@$(BIN)/ruff check --fix .
 
 generate: $(READY) ## Regenerate dashboards, rules and the chart's copies
+	@$(BIN)/python grafana/generate.py
 	@$(BIN)/python deploy/images.py
 
 lock: $(READY) ## Lock the versions that the image installs
@@ -53,9 +54,6 @@ images: $(READY) ## Look up the digests of the images that we name (needs docker
 
 bench: $(READY) ## Measure the queue against its peers, and the exporter (ARGS=--help)
 	@$(BIN)/python bench/run.py $(ARGS)
-
-generate: $(READY) ## Regenerate dashboards, rules and the chart's copies
-	@$(BIN)/python grafana/generate.py
 
 docs: $(READY) ## Check the documentation's links and generated tables
 	@$(BIN)/python docs/check.py
