@@ -83,6 +83,11 @@ class QueueFold:
         return self._store.cursor.take_forgotten()
 
     @property
+    def to_catch_up(self) -> int:
+        """Events between what was folded and what was on the stream when it was loaded."""
+        return max(0, self._first_target - self.position.seq)
+
+    @property
     def differs(self) -> bool:
         """Whether another exporter of the group has other buckets or limits."""
         return self._store.cursor.differs
