@@ -2,8 +2,8 @@
 
 Suites: `queues` (the queue against others, each in an environment of its own under .bench-venv, each measurement
 on a fresh Redis) and `exporter` (its fold against reading alone, its scrapes and snapshots with 10,000 series, its
-gauges with a million tasks queued, its return after an hour away, a flood). Rounds are interleaved, figures are medians,
-and ratios are taken within a round, because absolute numbers of a shared machine mean little.
+gauges with a million tasks queued, its return after an hour away, a flood). Rounds are interleaved, figures are
+medians, and ratios are taken within a round, because absolute numbers of a shared machine mean little.
 
   make bench ARGS='queues --only drain --peers huey,taskiq --rounds 5'
   make bench ARGS='queues --size long'                    a million tasks where the usual run has 100,000
