@@ -218,6 +218,11 @@ class QueueState:
         with self._lock:
             return self._size()
 
+    @property
+    def kinds(self) -> int:
+        """How many kinds of events were met lately; only the thread that applies may ask."""
+        return len(self._recipes)
+
     def _size(self) -> int:
         return sum(map(len, self._counters.values())) + sum(map(len, self._histograms.values()))
 

@@ -20,7 +20,8 @@ from .queue_fold import QueueFold
 POLL_SECONDS: Final = 0.25
 DISCOVER_SECONDS: Final = 1.0
 _BACK_OFF_SECONDS: Final = (0.25, 0.5, 1.0, 2.0, 4.0)
-_BATCHES_IN_A_ROW: Final = 20
+_IN_A_ROW_SECONDS: Final = 0.1
+"""How long one queue may be read while there is more on it, before it is the others' turn."""
 _NODE_AWAY_SECONDS: Final = 2.0
 """How long a queue whose node of a Cluster is away is left alone, so that it holds up no other."""
 _log = logging.getLogger(__name__)
@@ -189,7 +190,8 @@ class MetricsPipeline:
     def _fold(self, fold: QueueFold) -> bool:
         if not fold.loaded:
             fold.load()
-        for _ in range(_BATCHES_IN_A_ROW):
+        until = time.monotonic() + _IN_A_ROW_SECONDS
+        while time.monotonic() < until:
             more = fold.step()
             if not more or self._nudged.is_set():
                 fold.keep()  # before it is served

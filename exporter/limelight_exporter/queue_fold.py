@@ -22,7 +22,10 @@ from .stream_source import Batch, Position, StreamSource
 
 SAVE_SECONDS: Final = 5.0
 BATCH: Final = 500
-"""Events that are read at once: more of them do not fit into the processor's cache, and take longer each."""
+"""Events that are read at once, at least: more of them do not fit into the processor's cache, and take longer each."""
+_PER_KIND: Final = 16
+"""Where events are of many kinds, so many of each: what is done once per kind and batch weighs more than the cache."""
+_LARGEST_BATCH: Final = 5_000
 REFRESH_SECONDS: Final = 30.0
 """A cursor that stands still is saved this often, so that it is not taken for abandoned."""
 _log = logging.getLogger(__name__)
@@ -83,6 +86,11 @@ class QueueFold:
         return self._store.cursor.take_forgotten()
 
     @property
+    def to_catch_up(self) -> int:
+        """Events between what was folded and what was on the stream when it was loaded."""
+        return max(0, self._first_target - self.position.seq)
+
+    @property
     def differs(self) -> bool:
         """Whether another exporter of the group has other buckets or limits."""
         return self._store.cursor.differs
@@ -103,7 +111,8 @@ class QueueFold:
 
     def step(self) -> bool:
         """Read and fold one batch; True if there is more to read. Raises RedisError, having folded nothing."""
-        batch = self._source.read(self.position, BATCH)
+        count = min(_LARGEST_BATCH, max(BATCH, _PER_KIND * self.state.kinds))
+        batch = self._source.read(self.position, count)
         if batch.lost and self._skip_the_gap(batch.lost):
             return True
         self._report(batch)

@@ -115,8 +115,8 @@ class Scrape:
             return [f"{trouble}."]
         if self._pipeline.replayed:
             return self._subscriptions.unready()
-        behind = [name for name, fold in self._pipeline.folds.items() if not fold.caught_up]
-        return [f"Reading what queue {name} told before." for name in behind] or ["Looking for queues."]
+        behind = [fold for fold in self._pipeline.folds.values() if not fold.caught_up]
+        return [_progress(fold) for fold in behind] or ["Looking for queues."]
 
     def facts(self) -> Iterable[tuple[str, str]]:
         """Names and values for the landing page."""
@@ -242,6 +242,12 @@ def _collect(fold: QueueFold, view: QueueView | None, exposition: Exposition) ->
         fold.state.collect(exposition, current=False)
         return False
     return fold.collect(exposition, view.epoch or "-", view.seq)
+
+
+def _progress(fold: QueueFold) -> str:
+    """How far a queue is that is still being caught up with."""
+    left = f": {fold.to_catch_up:,} events to go" if fold.loaded else ""
+    return f"Reading what queue {fold.queue} told before{left}."
 
 
 def _show_group(fold: QueueFold, exposition: Exposition) -> None:
