@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos chaos-exporter check format bench generate docs clean
+.PHONY: help demo test chaos chaos-exporter check format generate lock images bench docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -41,11 +41,19 @@ format: $(READY) ## Format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(READY) ## Measure the queue against its peers, and the exporter (ARGS=--help)
-	@$(BIN)/python bench/run.py $(ARGS)
-
 generate: $(READY) ## Regenerate dashboards, rules and the chart's copies
 	@$(BIN)/python grafana/generate.py
+	@$(BIN)/python deploy/images.py
+
+lock: $(READY) ## Lock the versions that the image installs
+	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/python deploy/lock.py
+
+images: $(READY) ## Look up the digests of the images that we name (needs docker)
+	@$(BIN)/python deploy/images.py --resolve
+
+bench: $(READY) ## Measure the queue against its peers, and the exporter (ARGS=--help)
+	@$(BIN)/python bench/run.py $(ARGS)
 
 docs: $(READY) ## Check the documentation's links and generated tables
 	@$(BIN)/python docs/check.py

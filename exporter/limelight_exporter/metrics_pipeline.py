@@ -129,10 +129,10 @@ class MetricsPipeline:
         now = time.monotonic()
         if now - self._discovered_at < DISCOVER_SECONDS and not self._nudged.is_set():
             return
-        self._discovered_at = now
         for queue in self._announced():
             if queue not in self._folds and queue not in self._refused:
                 self._adopt(queue)
+        self._discovered_at = now  # not before: a turn that asks nobody would pass for one that was answered
         self._tally.set(catalog.QUEUES_LEFT_OUT, (), len(self._refused))
 
     def _announced(self) -> Sequence[str]:

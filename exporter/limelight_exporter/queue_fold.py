@@ -59,7 +59,7 @@ class QueueFold:
         self.caught_up = False
         self.saved_at: float | None = None
         self._source = StreamSource(links, queue, decode)
-        self._store = SnapshotStore(links, queue, group)
+        self._store = SnapshotStore(links, queue, group, chosen.shared)
         self._floor = floor
         self._kept: Position | None = None
         self._set_aside = 0
@@ -81,6 +81,11 @@ class QueueFold:
     def take_forgotten(self) -> int:
         """How many readers of this stream our saves found gone since this was asked last."""
         return self._store.cursor.take_forgotten()
+
+    @property
+    def differs(self) -> bool:
+        """Whether another exporter of the group has other buckets or limits."""
+        return self._store.cursor.differs
 
     def load(self) -> None:
         """Begin with the newest state of the group, if there is one. Raises limelight's RedisError.

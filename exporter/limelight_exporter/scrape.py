@@ -225,8 +225,8 @@ class Scrape:
             current = name in folds and _collect(folds[name], look.queues.get(name), exposition)
             all_current &= current
             exposition.add(catalog.QUEUE_CURRENT, (name,), int(current))
-            if name in folds and (saved_at := folds[name].saved_at) is not None:
-                exposition.add(catalog.SNAPSHOT_TIME, (name,), saved_at)
+            if name in folds:
+                _show_group(folds[name], exposition)
         exposition.add(catalog.SERIES, (), sum(fold.state.series for fold in folds.values()))
         _show_collector(exposition, "events", time.monotonic() - began, success=all_current)
 
@@ -242,6 +242,12 @@ def _collect(fold: QueueFold, view: QueueView | None, exposition: Exposition) ->
         fold.state.collect(exposition, current=False)
         return False
     return fold.collect(exposition, view.epoch or "-", view.seq)
+
+
+def _show_group(fold: QueueFold, exposition: Exposition) -> None:
+    exposition.add(catalog.GROUP_AGREES, (fold.queue,), int(not fold.differs))
+    if fold.saved_at is not None:
+        exposition.add(catalog.SNAPSHOT_TIME, (fold.queue,), fold.saved_at)
 
 
 def _is_gone(view: QueueView, position: Position | None) -> bool:
