@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+EXTRAS ?= dev
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test chaos chaos-exporter check format generate lock images bench docs clean
@@ -16,7 +17,7 @@ $(READY): pyproject.toml
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
 	  { echo "$(PYTHON) cannot make virtual environments. On Debian or Ubuntu: apt install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
 	@touch $@
 
 demo: $(READY) ## Run the main job on an embedded Redis (Ctrl-C ends it)
@@ -43,6 +44,7 @@ format: $(READY) ## Format the code
 
 generate: $(READY) ## Regenerate dashboards, rules and the chart's copies
 	@$(BIN)/python deploy/images.py
+	@$(BIN)/python deploy/chart_files.py
 
 lock: $(READY) ## Lock the versions that the image installs
 	@$(BIN)/python -m pip install --quiet uv
