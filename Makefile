@@ -56,8 +56,11 @@ images: $(READY) ## Look up the digests of the images that we name (needs docker
 bench: $(READY) ## Measure the queue against its peers, and the exporter (ARGS=--help)
 	@$(BIN)/python bench/run.py $(ARGS)
 
-docs: $(READY) ## Check the documentation's links and generated tables
+docs: $(READY) ## Check the documentation, and build it as a site in .site/site (ARGS=serve to look at it)
 	@$(BIN)/python docs/check.py
+	@$(BIN)/python -c 'import zensical' 2>/dev/null || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@$(BIN)/python docs/build.py $(ARGS)
 
 clean: ## Remove the virtual environment and caches
-	rm -rf $(VENV) .bench-venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .site .bench-venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,7 +1,7 @@
 """What our chart may say in objects of the Prometheus operator and of KEDA, as JSON schemas.
 
-Kubernetes' own schemas do not have these kinds. Only the fields that the chart uses are here, named and typed as in the operators' API
-references (monitoring.coreos.com/v1, keda.sh/v1alpha1); anything else is refused, so a misspelt field is found.
+Kubernetes' own schemas do not have these kinds. Only the fields that the chart uses are here, named and typed as in the
+operators' API references (monitoring.coreos.com/v1, keda.sh/v1alpha1); anything else is refused, a misspelt field too.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ _BEHAVIOUR: Final = _object(
     ),
     stabilizationWindowSeconds=_NUMBER,
 )
+_BEHAVIOURS: Final = _object(scaleUp=_BEHAVIOUR, scaleDown=_BEHAVIOUR)
 _SPECS: Final = {
     "ServiceMonitor": _object(
         "selector", "endpoints",
@@ -73,7 +74,7 @@ _SPECS: Final = {
         scaleTargetRef=_object("name", name=_TEXT), minReplicaCount=_NUMBER, maxReplicaCount=_NUMBER,
         pollingInterval=_NUMBER, cooldownPeriod=_NUMBER, triggers=_list(_TRIGGER),
         fallback=_object("failureThreshold", "replicas", failureThreshold=_NUMBER, replicas=_NUMBER),
-        advanced=_object(horizontalPodAutoscalerConfig=_object(behavior=_object(scaleUp=_BEHAVIOUR, scaleDown=_BEHAVIOUR))),
+        advanced=_object(horizontalPodAutoscalerConfig=_object(behavior=_BEHAVIOURS)),
     ),
 }  # fmt: skip
 VERSIONS: Final = {
