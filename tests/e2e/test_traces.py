@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import SUPPORT, Limelight, environment
+from processes import SUPPORT, Limelight, environment, run_limelight
 from running import has_ended, told
 from servers import wait_until
 
@@ -18,6 +19,15 @@ from limelight import RedisQueue
 
 def closings(queue: RedisQueue, task_id: str) -> list[dict[str, Any]]:
     return [event for event in told(queue, id=task_id) if "outcome" in event]
+
+
+def shown_by_the_command(redis_url: str, id_: str) -> list[str]:
+    """The tree of a trace, without times, widths, and how far lines are set in."""
+    done = run_limelight("trace", id_[:8], env={"LIMELIGHT_REDIS_URL": redis_url, "PYTHONUTF8": "1"})
+    assert done.returncode == 0, done.stderr
+    head, *lines = done.stdout.splitlines()
+    bare = (re.sub(r"^\S+ +\S+ ", "", re.sub(r"after [\w.]+,? ?", "", line)) for line in lines)
+    return [head.rpartition("  ")[0], *(" ".join(line.split()) for line in bare)]
 
 
 @pytest.mark.parametrize("kind", ["thread", "process", "async"])
@@ -68,6 +78,14 @@ def test_a_request_its_task_the_retry_and_the_task_of_that_are_one_trace(
     assert [one["service"]["service.name"] for one in (enqueued, failed, of_receipt, received)] == [
         "shop-web",
         *["shop-workers"] * 3,
+    ]
+    assert shown_by_the_command(redis_url, checkout) == [
+        f"trace {request['trace_id']}",
+        "enqueue checkout shop-web",
+        "└─ process checkout shop-workers attempt 1/2, error ConnectionError",
+        "└─ process checkout shop-workers attempt 2/2",
+        "└─ enqueue send_receipt shop-workers",
+        "└─ process send_receipt shop-workers",
     ]
     for run in (failed, succeeded, received):
         assert int(enqueued["span_start"]) <= int(run["span_start"]) <= int(run["span_end"])
