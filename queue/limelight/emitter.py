@@ -20,6 +20,7 @@ from .privacy import EVERYTHING, Privacy
 NO_TASK: Final = ',"id":null,"task":null,"retries":null,"retry_delay":null,"execute_time":null'
 """The task keys of an event about no task."""
 
+_VALUE_LIMIT: Final = 1_024
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -116,6 +117,7 @@ def service_of(environment: Mapping[str, str], name: str) -> dict[str, str]:
     service = {"service.name": name} | {key.strip(): unquote(value.strip()) for key, value in pairs}
     if environment.get("OTEL_SERVICE_NAME"):
         service["service.name"] = environment["OTEL_SERVICE_NAME"]
+    service = {key: value[:_VALUE_LIMIT] for key, value in service.items()}
     return {key: value for key, value in service.items() if re.fullmatch(r"[\w.\-/]{1,200}", key)}
 
 

@@ -184,6 +184,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, dict=False):
     span_end: str | None = None
     links: list[dict[str, Any]] = []
     origin: dict[str, Any] | None = None
+    within: str | None = None
     span: dict[str, Any] | None = None
     arguments: dict[str, Any] = {}
     batch: int = 0

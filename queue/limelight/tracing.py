@@ -70,11 +70,13 @@ class Departure(NamedTuple):
         parent: The span that is current there, None if there is none.
         headers: What else travels along.
         allowance: How many more tasks may be children of the current run; None outside of one.
+        within: Span id of the current run, where `parent` is a span of the application in it.
     """
 
     parent: TraceContext | None = None
     headers: Mapping[str, str] = NOTHING
     allowance: Allowance | None = None
+    within: str = ""
 
 
 def departure(tracing: Tracing) -> Departure:
@@ -88,9 +90,10 @@ def departure(tracing: Tracing) -> Departure:
         if run is None:
             return Departure(parent, headers)
         if parent is not None:
-            if parent.trace_id == run.trace_id:
-                parent = replace(parent, started_at=run.started_at)
-            return Departure(parent, headers, run.allowance)
+            if parent.trace_id != run.trace_id:
+                return Departure(parent, headers, run.allowance)
+            within = "" if parent.span_id == run.span_id else run.span_id
+            return Departure(replace(parent, started_at=run.started_at), headers, run.allowance, within)
     if run is None:
         return Departure()
     return Departure(run, _passed_on(run, tracing) if run.headers else NOTHING, run.allowance)

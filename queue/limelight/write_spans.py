@@ -57,17 +57,17 @@ class WriteSpans:
         self._mode = tracing.mode
         self._children = count if allowance is None else allowance.take(count)
         self._traced_at = now = self.now_ns / 1e9
-        parent_span_id = ""
+        parent_span_id, within = "", ""
         links: tuple[SpanIds, ...] = ()
         if parent is not None and self._children:
-            trace_id, parent_span_id = parent.trace_id, parent.span_id
+            trace_id, parent_span_id, within = parent.trace_id, parent.span_id, departure.within
             self._traced_at = now if parent.started_at is None else parent.started_at
         else:
             trace_id = trace_id_of(first.id)
             links = () if parent is None else (SpanIds(parent.trace_id, parent.span_id),)
         self.flags = sampler.flags(trace_id) if parent is None else parent.flags
         self.state = "" if parent is None else parent.state
-        self._span = EnqueueSpan(trace_id, new_span_id(), parent_span_id, links, count)
+        self._span = EnqueueSpan(trace_id, new_span_id(), parent_span_id, links, count, within)
 
     def place(self, task: Task, at: int = 0) -> Place:
         """Where a task is that is put on the queue at once.
@@ -77,7 +77,7 @@ class WriteSpans:
             at: Which of the write, from 0.
         """
         span = self._span
-        own = None if at == 0 and not span.links and span.batch == 1 else span
+        own = None if span.batch == 1 and not span.links and not span.within else span
         if at:
             own = EnqueueSpan(span.trace_id, "", span.span_id)
         if (task.options.trace_mode or self._mode) == LINK:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from limelight import closing, events
+from limelight import closing, events, tracing
 from limelight.closing import WORKER_LOST
 from limelight.emitter import NO_TASK, failure, fragment
 from limelight.errors import RedisError, RedisRefused
@@ -78,6 +78,8 @@ class Trips:
         self._reporter = reporter
         self._on_scheduled = on_scheduled
         self._refused: set[Lease] = set()
+        if queue.tracing is not None:
+            tracing.loaded()  # or the first run would last as long as that takes
 
     def make(
         self, done: Sequence[Job], request: ReserveRequest | None, where: str

@@ -28,6 +28,7 @@ class EnqueueSpan(NamedTuple):
         parent_span_id: "" for a root.
         links: Other spans that it stems from.
         batch: How many tasks are enqueued in it.
+        within: Span id of the run whose code enqueued it, where that is not its parent.
     """
 
     trace_id: str
@@ -35,6 +36,7 @@ class EnqueueSpan(NamedTuple):
     parent_span_id: str = ""
     links: tuple[SpanIds, ...] = ()
     batch: int = 1
+    within: str = ""
 
 
 class Parcel(msgspec.Struct, frozen=True, kw_only=True):

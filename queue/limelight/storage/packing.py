@@ -90,13 +90,14 @@ def _span(parcel: Parcel) -> str:
         told = EnqueueSpan(parcel.trace_id, parcel.span_id, parcel.parent_span_id)
     ids = f',"span_id":"{told.span_id}"' if told.span_id else ""
     parent = f',"parent_span_id":"{told.parent_span_id}"' if told.parent_span_id else ""
-    more = _more(told) if told.links or told.batch > 1 else ""
+    more = _more(told) if told.links or told.batch > 1 or told.within else ""
     return f',"trace_id":"{told.trace_id}"{ids}{parent},"trace_flags":{parcel.trace_flags}{_trace_state(parcel)}{more}'
 
 
 def _more(told: EnqueueSpan) -> str:
     links = [link._asdict() for link in told.links]
-    return fragment({"links": links or None, "batch": told.batch if told.batch > 1 else None})
+    batch = told.batch if told.batch > 1 else None
+    return fragment({"links": links or None, "batch": batch, "within": told.within or None})
 
 
 @functools.lru_cache(maxsize=1_000)
