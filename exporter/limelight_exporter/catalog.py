@@ -125,6 +125,7 @@ RECONNECTS: Final = "limelight_exporter_redis_reconnects_total"
 SOURCE_INFO: Final = "limelight_exporter_source_info"
 SUBSCRIBED: Final = "limelight_exporter_subscribed"
 SUBSCRIPTION_BREAKS: Final = "limelight_exporter_subscription_breaks_total"
+PAGE_VIEWERS: Final = "limelight_exporter_page_viewers"
 WEB_CONFIG_TAKEN: Final = "limelight_exporter_web_config_last_reload_successful"
 
 _Q: Final = ("queue",)
@@ -344,6 +345,11 @@ _ABOUT_EXPORTER: Final = (
         SUBSCRIPTION_BREAKS,
         _Q,
         "Times a pub/sub subscription broke: what was told until the next one is lost, nobody knows how much.",
+    ),
+    _own(
+        PAGE_VIEWERS,
+        (),
+        "Browsers that watch the live page now. Absent with --no-web.page.",
     ),
     _own(
         WEB_CONFIG_TAKEN,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -212,7 +211,10 @@ def _begun(
             args, kwargs = extended(args, kwargs, value)
         if options.trace_arguments:
             terms.notes.arguments = shown(func, options.trace_arguments, args, kwargs, surroundings.privacy)
-        make = functools.partial(seen, options, surroundings.queue, terms.handed, message, args, kwargs)
+
+        def make() -> Task:
+            return seen(options, surroundings.queue, terms.handed, message, args, kwargs)
+
         current_call.set(make)
         if not surroundings.want(options):
             return _Run(func, args, kwargs, surroundings, terms, None)

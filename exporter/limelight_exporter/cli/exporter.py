@@ -34,6 +34,10 @@ def _options(command: _Command) -> _Command:
 
 
 def _flag(option: Option) -> Callable[[_Command], _Command]:
+    if option.switch:
+        return click.option(
+            option.flag, option.name, envvar=option.variable, help=option.help, is_flag=True, show_envvar=True
+        )
     return click.option(
         option.flag, option.name, envvar=option.variable, metavar=option.metavar, help=option.help,
         default=option.default, multiple=option.many, show_envvar=True, show_default=option.default is not None,
@@ -110,6 +114,7 @@ def _described(settings: config.Settings) -> str:
         "Redis": settings.redis_address + (" with a password" if settings.redis_password else ""),
         "Listens on": f"{settings.host} port {settings.port}",
         "Web configuration": settings.web_config_file or "none: plain HTTP, everybody is served",
+        "Live page": _page(settings),
         "Group": settings.group,
         "State folder": str(settings.state_dir)
         if settings.state_dir
@@ -124,6 +129,12 @@ def _described(settings: config.Settings) -> str:
     return "\n".join(
         ["The configuration is good.", *(f"  {name + ':':<20}{text}" for name, text in values.items())]
     )
+
+
+def _page(settings: config.Settings) -> str:
+    if not settings.page:
+        return "none"
+    return f"tracebacks {settings.page_tracebacks}, {settings.page_max_clients} viewers at a time"
 
 
 def _limits(limits: Limits) -> str:
