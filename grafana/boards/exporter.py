@@ -272,7 +272,7 @@ _PROCESSES: Final = (
         "Exporters",
         "Each exporter: whether it has caught up since its start, how long that took, whether the others of "
         "its group have "
-        "the same buckets and limits, and what it leaves out.",
+        "the same buckets and limits, what it leaves out, and how many browsers watch its live page.",
         Column("Caught up", _caught_up(), "bool_yes_no", limits=(Limit(1, GREEN),), base=RED),
         Column("Catch-up took", most(series(catalog.REPLAY_SECONDS, JOBS), "instance"), "s"),
         Column(
@@ -289,6 +289,7 @@ _PROCESSES: Final = (
             limits=(Limit(1, RED),),
         ),
         Column("Series", most(series(catalog.SERIES, JOBS), "instance")),
+        Column("Page viewers", most(series(catalog.PAGE_VIEWERS, JOBS), "instance"), none="–"),
         empty="no exporter is scraped",
     ),
     graph(
