@@ -142,9 +142,7 @@ def _legend() -> common.VizLegendOptions:
 
 
 def _tooltip() -> common.VizTooltipOptions:
-    return common.VizTooltipOptions(
-        mode=common.TooltipDisplayMode.MULTI, sort=common.SortOrder.DESCENDING, hide_zeros=False
-    )
+    return common.VizTooltipOptions(mode=common.TooltipDisplayMode.MULTI, sort=common.SortOrder.DESCENDING)
 
 
 def _heatmap_options() -> heatmap.Options:

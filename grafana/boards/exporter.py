@@ -7,6 +7,8 @@ from typing import Final
 from limelight_exporter import catalog
 from limelight_exporter.thresholds import (
     CLOCK_SKEW_SECONDS,
+    OUT_OF_MEMORY_SHARE,
+    RUNNING_SHORT_OF_MEMORY_SHARE,
     SCRAPE_SECONDS,
     SNAPSHOT_AGE_SECONDS,
     SPAN_LAG_SECONDS,
@@ -23,6 +25,7 @@ from .promql import (
     most,
     or_zero_of_exporters,
     rate,
+    ratio,
     series,
     total,
 )
@@ -46,6 +49,17 @@ def _counted(counter: str, *by: str) -> str:
 def _told(counter: str, *by: str) -> str:
     """Part of a queue's state, so the same in all exporters."""
     return or_zero_of_exporters(total(increase(counter), *by), *by)
+
+
+def _caught_up() -> str:
+    builds = f"group by (job, instance, version) ({series(catalog.BUILD_INFO, JOBS)})"
+    ready = most(series(catalog.READY, JOBS), "job", "instance")
+    return f"max by (instance, version) ({builds} * on (job, instance) group_left () {ready})"
+
+
+def _memory_share() -> str:
+    used, limit = (most(series(one, JOBS), "redis") for one in (catalog.MEMORY_USED, catalog.MEMORY_MAX))
+    return ratio(used, limit)
 
 
 _STATS: Final = (
@@ -221,12 +235,23 @@ _REDIS: Final = (
         Query(most(series(catalog.MEMORY_USED, JOBS), "redis"), "used {{redis}}"),
         Query(most(series(catalog.MEMORY_MAX, JOBS), "redis"), "limit {{redis}}"),
         unit="bytes",
+        width=12,
+    ),
+    graph(
+        "Redis memory in use",
+        "Share of what Redis may use; 0 where it has no limit.",
+        Query(_memory_share(), "{{redis}}"),
+        unit="percentunit",
+        width=12,
+        limits=(Limit(RUNNING_SHORT_OF_MEMORY_SHARE, ORANGE), Limit(OUT_OF_MEMORY_SHARE, RED)),
+        top=1,
     ),
     timeline(
         "Redis keeps tasks when it is full",
         "Whether a full Redis refuses writes (noeviction). If not, it throws tasks away.",
         Query(f"min by (redis) ({series(catalog.EVICTION_SAFE, JOBS)})", "{{redis}}"),
         words=((0, "no: it drops tasks", RED), (1, "yes", GREEN)),
+        width=12,
     ),
     graph(
         "Reconnects and failed snapshots",
@@ -237,6 +262,7 @@ _REDIS: Final = (
         Query(_counted(catalog.SNAPSHOT_FAILURES), "snapshots failed"),
         Query(_counted(catalog.READERS_FORGOTTEN), "readers forgotten"),
         Query(_counted(catalog.SUBSCRIPTION_BREAKS), "subscriptions broken"),
+        width=12,
         style=Style.BARS,
     ),
 )
@@ -244,22 +270,26 @@ _REDIS: Final = (
 _PROCESSES: Final = (
     table(
         "Exporters",
-        "Each exporter: whether it has caught up since its start, how long that took, and what it leaves out.",
+        "Each exporter: whether it has caught up since its start, how long that took, whether the others of "
+        "its group have "
+        "the same buckets and limits, what it leaves out, and how many browsers watch its live page.",
+        Column("Caught up", _caught_up(), "bool_yes_no", limits=(Limit(1, GREEN),), base=RED),
+        Column("Catch-up took", most(series(catalog.REPLAY_SECONDS, JOBS), "instance"), "s"),
         Column(
-            "Caught up",
-            most(series(catalog.READY, JOBS), "instance"),
+            "Agrees",
+            f"min by (instance) ({series(catalog.GROUP_AGREES, QUEUES)})",
             "bool_yes_no",
             limits=(Limit(1, GREEN),),
             base=RED,
+            none="–",
         ),
-        Column("Catch-up took", most(series(catalog.REPLAY_SECONDS, JOBS), "instance"), "s"),
         Column(
             "Queues left out",
             most(series(catalog.QUEUES_LEFT_OUT, JOBS), "instance"),
             limits=(Limit(1, RED),),
         ),
         Column("Series", most(series(catalog.SERIES, JOBS), "instance")),
-        Column("Build", f"group by (instance, version) ({series(catalog.BUILD_INFO, JOBS)})"),
+        Column("Page viewers", most(series(catalog.PAGE_VIEWERS, JOBS), "instance"), none="–"),
         empty="no exporter is scraped",
     ),
     graph(

@@ -30,8 +30,13 @@ SEARCH_TRACES: Final = (
     "%22range%22:%7B%22from%22:%22${__from}%22,%22to%22:%22${__to}%22%7D%7D%7D"
 )
 
-_NOVELTIES: Final = frozenset({"auto", "auto_count", "auto_min", "placement"})
-_HAVE_NOVELTIES: Final = ("query", "custom", "datasource", "constant", "link", "dashboards")
+_NOVELTIES: Final = frozenset(
+    {
+        *("auto", "auto_count", "auto_min", "allowCustomValue"),  # of variables
+        *("percentChangeColorMode", "selectionMode", "perPage", "hideZeros", "footer"),  # of panels
+    }
+)
+"""Options that the SDK writes with their default, and some server between 10.4 and 13.2 does not know."""
 
 _ALL: Final = dashboard.VariableOption(selected=True, text="All", value="$__all")
 
@@ -59,9 +64,9 @@ def rendered(board: Board) -> str:
 
 
 def _without_novelties(part: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what the SDK writes into every variable, link and annotation, and older servers do not know."""
-    is_one = part.get("type") in _HAVE_NOVELTIES or "iconColor" in part
-    return {key: value for key, value in part.items() if not (is_one and key in _NOVELTIES)}
+    """Leave out what not all servers know; of `placement` only a legend's is as old as they are."""
+    left_out = _NOVELTIES if "displayMode" in part else _NOVELTIES | {"placement"}
+    return {key: value for key, value in part.items() if key not in left_out}
 
 
 def _laid_out(rows: Sequence[Row]) -> Iterator[dashboard.Panel | dashboard.RowPanel]:

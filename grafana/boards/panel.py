@@ -158,6 +158,7 @@ def stat(
     *,
     unit: str = "short",
     width: int = 4,
+    height: int = 4,
     limits: Sequence[Limit] = (),
     base: str = "",
     words: Sequence[tuple[float, str, str]] = (),
@@ -173,7 +174,7 @@ def stat(
         queries=(Query(expr, title),),
         unit=unit,
         width=width,
-        height=4,
+        height=height,
         limits=limits,
         base=base or (GREEN if limits else PLAIN),
         words=words,
@@ -246,13 +247,16 @@ def heatmap(title: str, description: str, expr: str, *, width: int = 8) -> Panel
     )
 
 
-def timeline(title: str, description: str, query: Query, *, words: Sequence[tuple[float, str, str]]) -> Panel:
+def timeline(
+    title: str, description: str, query: Query, *, words: Sequence[tuple[float, str, str]], width: int = 8
+) -> Panel:
     """States over time, one line for each series."""
     return Panel(
         kind=Kind.TIMELINE,
         title=title,
         description=description,
         queries=(query,),
+        width=width,
         words=words,
     )
 

@@ -111,6 +111,7 @@ def objectives(where: str) -> Sequence[Panel]:
             "as much was bad as may be, below 0 if more. Widen the range to the objective's own window (30 days).",
             f"min({left})",
             unit="percentunit",
+            height=8,
             limits=(Limit(0, ORANGE), Limit(0.25, "green")),
             base=RED,
             empty=_NOT_DECLARED,
@@ -121,6 +122,7 @@ def objectives(where: str) -> Sequence[Panel]:
             f"{PAGE_BURN} spends 2 % "
             "of a month's budget in an hour, and pages; 1 spends it exactly in time.",
             f"max({burn})",
+            height=8,
             limits=(Limit(TICKET_BURN, ORANGE), Limit(PAGE_BURN, RED)),
             empty=_NOT_DECLARED,
             decimals=1,
