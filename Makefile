@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos chaos-exporter check format bench docs clean
+.PHONY: help demo test chaos chaos-exporter check format generate bench docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ check: $(READY) ## Lint, types and the floor plan
 format: $(READY) ## Format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+generate: $(READY) ## Regenerate dashboards, rules and the chart's copies
+	@PYTHONPATH=deploy/prometheus $(BIN)/python -m alerting
 
 bench: $(READY) ## Measure the queue against its peers, and the exporter (ARGS=--help)
 	@$(BIN)/python bench/run.py $(ARGS)
