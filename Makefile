@@ -44,6 +44,7 @@ format: $(READY) ## Format the code
 
 generate: $(READY) ## Regenerate dashboards, rules and the chart's copies
 	@$(BIN)/python grafana/generate.py
+	@PYTHONPATH=deploy/prometheus $(BIN)/python -m alerting
 	@$(BIN)/python deploy/images.py
 	@$(BIN)/python deploy/chart_files.py
 
