@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 from limelight.events import Event
@@ -53,8 +53,10 @@ class _NoKeepsake:
     def load(self) -> Sequence[Group]:
         return self.kept
 
-    def save_if_due(self, groups: Callable[[], Sequence[Group]]) -> None:
-        self.kept = groups()
+    is_due = True
+
+    def save(self, groups: Sequence[Group]) -> None:
+        self.kept = groups
 
 
 def _recorder(memory: Memory, keepsake: _NoKeepsake | None = None) -> Recorder:
