@@ -224,6 +224,8 @@ class MetricsPipeline:
                     fold.step()
                     fold.keep()
                     fold.save()
+                    if self._memory is not None:
+                        self._memory.recorders[fold.queue].keep(now=True)
         except RedisError as error:
             self._tally.add(catalog.SNAPSHOT_FAILURES)
             _log.warning("last state not saved: %s", explain(error))

@@ -24,7 +24,7 @@ class Frame:
         self._parts: dict[str, bytes] = {}
         for root in view.roots:
             self._parts |= entries(root)
-        self._head = {"title": view.title, "kind": view.kind, "said": view.verdict}
+        self._head = {"title": view.title, "kind": view.kind, "said": view.verdict, "since": view.since}
         self._at = at
 
     def news(self, before: Frame | None) -> bytes:

@@ -63,7 +63,7 @@ class History:
         """
         latest = slot_of(self._clock())
         newest = slot_of(events[-1].timestamp) if events else 0
-        if newest <= self._slot or newest > latest + _MOST_AHEAD:
+        if newest <= self._slot:
             yield events
         elif newest < latest - SLOTS:  # a replay of what the page no longer shows
             self._slot = newest

@@ -46,29 +46,27 @@ class Keepsake:
     ) -> None:
         self._links, self._clock = links, clock
         self._key = QueueKeys(queue).snapshot(f"{group}:failures")
-        self._saved_at, self._saved = float("-inf"), b""
+        self._saved_at = float("-inf")
 
     def load(self) -> Sequence[Group]:
         """What was saved last; nothing where that cannot be read."""
         try:
             raw = self._links.to(self._key).read("GET", self._key)
-            self._saved = raw or b""
             return _decode(raw).groups if raw else ()
         except (LimelightError, msgspec.DecodeError) as error:
             _log.debug("failures of before are not known: %s", error)
             return ()
 
-    def save_if_due(self, groups: Callable[[], Sequence[Group]]) -> None:
-        """Save them if they changed, every half minute at most."""
-        if self._clock() - self._saved_at < SAVE_SECONDS:
-            return
+    @property
+    def is_due(self) -> bool:
+        """Whether the last save is half a minute old."""
+        return self._clock() - self._saved_at >= SAVE_SECONDS
+
+    def save(self, groups: Sequence[Group]) -> None:
+        """Save the newest of them."""
         self._saved_at = self._clock()
-        newest = list(groups())[-_MOST_GROUPS:]
-        raw = _encode(_Kept(newest)) if newest else b""
-        if raw in {b"", self._saved}:
-            return
+        raw = _encode(_Kept(list(groups)[-_MOST_GROUPS:]))
         try:
             self._links.to(self._key).read("SET", self._key, raw, "EX", KEPT_SECONDS)
-            self._saved = raw
         except LimelightError as error:
             _log.debug("failures are not saved: %s", error)

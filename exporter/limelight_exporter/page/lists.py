@@ -48,7 +48,8 @@ def failure_list(facts: Facts, links: Links, *, tracebacks: bool, opened: bool) 
         _failure(group, facts, links, tracebacks=tracebacks, opened=opened and at == 0)
         for at, group in enumerate(shown[:MOST_FAILURES])
     ]
-    none = el("p", "None in the last 5 minutes.", cls="none") if not now else None
+    said = "Still reading." if facts.replay else "None in the last 5 minutes."
+    none = el("p", said, cls="none") if not now else None
     return section(
         "failures", "Failures", "last 5 min, grouped",
         el("div", none, key="failures:none"), el("ol", items, key="failures", cls="fails", data_hold="failures"),

@@ -43,13 +43,16 @@ class View:
     Attributes:
         title: Of the document.
         kind: The class of its state, as `Verdict.kind`.
+        verdict: The sentence.
         roots: The parts that change: where, main, footer.
+        since: Since when the state is what it is, where that is worth saying.
     """
 
     title: str
     kind: str
     verdict: str
     roots: tuple[Node, ...]
+    since: float | None = None
 
 
 def overview(facts: Facts, style: Style) -> View:
@@ -57,7 +60,9 @@ def overview(facts: Facts, style: Style) -> View:
     verdict = verdict_of(facts)
     body = steps(facts.own) if verdict.kind == "empty" else _sections(facts, style, verdict)
     main = _main(facts, verdict, body)
-    return View(_title(verdict), verdict.kind, verdict.text, (where(facts), main, footer(facts)))
+    return View(
+        _title(verdict), verdict.kind, verdict.text, (where(facts), main, footer(facts)), facts.down_since
+    )
 
 
 def queue_page(name: str, facts: Facts, style: Style) -> View:
@@ -75,12 +80,8 @@ def queue_page(name: str, facts: Facts, style: Style) -> View:
     link = style.links.dashboard(name, "", "Open dashboard", cls="btn main") if mine else None
     ways = el("p", link, cls="ways") if link else None
     main = _main(facts, verdict, body, crumb, ways)
-    return View(
-        f"{formats.visible(name)} · {_title(verdict)}",
-        verdict.kind,
-        verdict.text,
-        (where(facts), main, footer(facts)),
-    )
+    title = f"{formats.visible(name)} · {_title(verdict)}"
+    return View(title, verdict.kind, verdict.text, (where(facts), main, footer(facts)), facts.down_since)
 
 
 def _title(verdict: Verdict) -> str:
@@ -88,23 +89,27 @@ def _title(verdict: Verdict) -> str:
 
 
 def _main(facts: Facts, verdict: Verdict, body: Node | None, *above: Node | None) -> Node:
-    return el("main", _banner(facts), above, _said(verdict), body, key="main", id="main", tabindex="-1")
+    return el(
+        "main", _banner(facts), above, _said(verdict, facts), body, key="main", id="main", tabindex="-1"
+    )
 
 
-def _said(verdict: Verdict) -> Node:
+def _said(verdict: Verdict, facts: Facts) -> Node:
     subject = el("span", verdict.subject, cls=f"q {verdict.kind}") if verdict.subject else None
     rest = f" {verdict.sentence}" if verdict.subject else verdict.sentence
     reasons = el("p", " ".join(verdict.reasons), key="reasons") if verdict.reasons else None
-    return el("div", el("h1", subject, rest, key="verdict"), reasons, cls="verdict")
+    progress = None
+    if verdict.kind == "replay" and facts.replay is not None:
+        done = f"{100 * facts.replay[0]:.0f}"
+        progress = el("progress", key="progress", value=done, max="100", aria_label="Read so far, in percent")
+    return el("div", el("h1", subject, rest, key="verdict"), reasons, progress, cls="verdict")
 
 
 def _banner(facts: Facts) -> Node | None:
     if facts.down_since is None:
         return None
-    told = (
-        f"{facts.trouble.rstrip('.')}. Numbers below are from {formats.clock(facts.now)} UTC; "
-        "the exporter's own metrics are still served."
-    )
+    why = facts.trouble[:1].upper() + facts.trouble[1:].rstrip(".")
+    told = f"{why}. Numbers below are from {formats.clock(facts.now)} UTC; the exporter's own metrics are still served."
     return el(
         "div", el("b", "Redis does not answer."), el("span", told), key="banner", cls="banner", role="status"
     )

@@ -13,7 +13,7 @@ from limelight_exporter.fold import MetricEvent
 from limelight_exporter.metric_state import QueueState
 from limelight_exporter.stream_source import Batch
 
-from .failures import TRACEBACK_LIMIT, Failures, Group
+from .failures import TRACEBACK_LIMIT, Failures
 from .history import SLOT_SECONDS, SLOTS, History
 from .keepsake import Keepsake
 from .tallies import Totals, totals_of
@@ -64,7 +64,7 @@ class Recorder:
         self._memory, self._keepsake, self._queue, self._clock = memory, keepsake, queue, clock
         self.history = History(clock)
         self._lost, self._lost_at = 0, float("-inf")
-        self._restored = False
+        self._restored = self._failed = False
 
     def began(self) -> None:
         """The queue's state is another than it was."""
@@ -93,6 +93,7 @@ class Recorder:
                 continue
             failed = (event.error and event.outcome is not None) or event.status == EVENT_DEAD
             described = failed and failures.count(event)
+            self._failed |= failed
             if described or wants(event.id):
                 self._take(raw, described=described)
 
@@ -101,12 +102,16 @@ class Recorder:
         """Events that were gone before they were read, in the last five minutes or so."""
         return self._lost if self._clock() - self._lost_at < _SHOWN_SECONDS else 0
 
-    def keep(self) -> None:
-        """Save this queue's failures, if that is due."""
-        self._keepsake.save_if_due(self._groups)
+    def keep(self, *, now: bool = False) -> None:
+        """Save this queue's failures if there were any since the last time, every half minute at most.
 
-    def _groups(self) -> Sequence[Group]:
-        return [group for group in self._memory.failures.groups() if group.queue == self._queue]
+        Args:
+            now: Do not wait for that.
+        """
+        if self._failed and (now or self._keepsake.is_due):
+            self._failed = False
+            groups = self._memory.failures.groups()
+            self._keepsake.save([group for group in groups if group.queue == self._queue])
 
     def _take(self, raw: bytes, *, described: bool) -> None:
         try:

@@ -96,7 +96,8 @@ def recent_tasks(facts: Facts) -> Node:
     one_in = facts.timelines.one_in
     note = "every one" if one_in == 1 else f"one in {formats.count(one_in)}, and those that fail"
     rows = [_row(timeline, facts.now) for timeline in shown]
-    empty = el("p", "No task in the last minute.", cls="none", key="recent:none") if not rows else None
+    said = "Still reading." if facts.replay else "No task in the last minute."
+    empty = el("p", said, cls="none", key="recent:none") if not rows else None
     return section(
         "recent", "Recent tasks", note,
         el("div", el("span", "last 60 s", cls="x"), el("svg", axis(_TICKS), aria_hidden="true"),

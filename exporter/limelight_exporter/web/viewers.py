@@ -131,6 +131,7 @@ class Viewers:
             await self._serve(viewer, gone, send)
         except TimeoutError:
             hang_up()
+            await asyncio.wait([gone], timeout=BLOCKED_SECONDS)  # or uvicorn would miss the answer's end
         finally:
             gone.cancel()
             self._viewers.discard(viewer)

@@ -2,17 +2,17 @@
 // What it gets: {title, kind, said, at, parts: [[key, tag, attributes, children], …]}; see nodes.py.
 const SVG = new Set(["svg", "rect", "line", "polyline", "polygon", "circle", "text"]);
 const TAGS = new Set([...SVG, "a", "b", "button", "code", "dd", "details", "div", "dl", "dt", "h1", "h2", "li", "main",
-  "ol", "p", "pre", "section", "small", "span", "summary", "table", "tbody", "td", "th", "thead", "time", "tr", "ul"]);
+  "ol", "p", "pre", "progress", "section", "small", "span", "summary", "table", "tbody", "td", "th", "thead", "time", "tr", "ul"]);
 const ATTRIBUTES = new Set(["aria-hidden", "aria-label", "aria-labelledby", "class", "cx", "cy", "data-at", "data-copy",
-  "data-f", "data-form", "data-hold", "data-l", "datetime", "height", "href", "id", "points", "preserveAspectRatio", "r",
-  "rel", "role", "rx", "scope", "tabindex", "text-anchor", "title", "type", "vector-effect", "viewBox", "width", "x", "x1",
+  "data-f", "data-form", "data-hold", "data-l", "datetime", "height", "href", "id", "max", "points", "preserveAspectRatio", "r",
+  "rel", "role", "rx", "scope", "tabindex", "text-anchor", "title", "type", "value", "vector-effect", "viewBox", "width", "x", "x1",
   "x2", "y", "y1", "y2"]);
 const OURS = new Set(["hidden", "open", "data-k"]);  // set by the reader or by us, never taken away by a patch
 const RETRY = [1, 2, 5, 10], STALE = 10, POLL = 10, QUIET = 30;
 const $ = (id) => document.getElementById(id);
 const body = document.body, keyed = new Map(), held = new Map();
 let skew = Date.now() / 1000 - Number(body.dataset.now), heard = Date.now(), fails = 0;
-let kind = body.dataset.kind, saidAt = 0, source = null, timer = 0, hiding = 0, mode = "live", pausedAt = "";
+let kind = body.dataset.kind, since = null, saidAt = 0, source = null, timer = 0, hiding = 0, mode = "live", pausedAt = "";
 
 // -- Numbers that go on: the same words as formats.py ------------------------------------------------
 export function age(seconds) {
@@ -125,7 +125,7 @@ function take(message) {
   fails = 0;
   document.title = message.title;
   if (message.kind !== kind && heard - saidAt > QUIET * 1000) { $("said").textContent = message.said; saidAt = heard; }
-  kind = message.kind;
+  [kind, since] = [message.kind, message.since];
   apply(message.parts);
   show();
 }
@@ -163,6 +163,7 @@ const WORDS = { down: "Redis down", replay: "Catching up" };
 function show() {
   const seconds = (Date.now() - heard) / 1000, lost = mode === "lost";
   let word = WORDS[kind] ?? "Live", rest = seconds < 2 ? "now" : `${age(seconds)} ago`;
+  if (since) rest = age(Date.now() / 1000 - skew - since);
   if (lost) [word, rest] = ["Reconnecting", age(seconds)];
   if (mode === "poll") [word, rest] = ["Every 10 s", ""];
   if (mode === "paused") [word, rest] = ["Paused", pausedAt];
