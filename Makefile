@@ -43,6 +43,7 @@ format: $(READY) ## Format the code
 	@$(BIN)/ruff check --fix .
 
 generate: $(READY) ## Regenerate dashboards, rules and the chart's copies
+	@$(BIN)/python grafana/generate.py
 	@$(BIN)/python deploy/images.py
 	@$(BIN)/python deploy/chart_files.py
 

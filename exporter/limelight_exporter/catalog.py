@@ -107,6 +107,7 @@ LAG_EVENTS: Final = "limelight_exporter_stream_lag_events"
 LAG_SECONDS: Final = "limelight_exporter_stream_lag_seconds"
 SET_ASIDE: Final = "limelight_exporter_snapshots_set_aside_total"
 READERS_FORGOTTEN: Final = "limelight_exporter_readers_forgotten_total"
+GROUP_AGREES: Final = "limelight_exporter_group_agrees"
 QUEUES_LEFT_OUT: Final = "limelight_exporter_queues_left_out"
 SNAPSHOT_TIME: Final = "limelight_exporter_snapshot_timestamp_seconds"
 SNAPSHOT_FAILURES: Final = "limelight_exporter_snapshot_write_failures_total"
@@ -124,6 +125,7 @@ RECONNECTS: Final = "limelight_exporter_redis_reconnects_total"
 SOURCE_INFO: Final = "limelight_exporter_source_info"
 SUBSCRIBED: Final = "limelight_exporter_subscribed"
 SUBSCRIPTION_BREAKS: Final = "limelight_exporter_subscription_breaks_total"
+PAGE_VIEWERS: Final = "limelight_exporter_page_viewers"
 WEB_CONFIG_TAKEN: Final = "limelight_exporter_web_config_last_reload_successful"
 
 _Q: Final = ("queue",)
@@ -288,8 +290,14 @@ _ABOUT_EXPORTER: Final = (
     _own(
         READERS_FORGOTTEN,
         _Q,
-        "Readers of the stream, exporters mostly, that were not seen for a day: the stream waits for them no "
-        "longer. Counted by whoever noticed.",
+        "Readers of the stream, exporters mostly, that were not seen for longer than the queue keeps events: the "
+        "stream waits for them no longer. Counted by whoever noticed.",
+    ),
+    _own(
+        GROUP_AGREES,
+        _Q,
+        "1: all exporters of the group have the same buckets and limits. 0: another one that saves this queue's "
+        "snapshot has others, so the two serve different numbers; give both the same --config-file.",
     ),
     _own(
         QUEUES_LEFT_OUT,
@@ -337,6 +345,11 @@ _ABOUT_EXPORTER: Final = (
         SUBSCRIPTION_BREAKS,
         _Q,
         "Times a pub/sub subscription broke: what was told until the next one is lost, nobody knows how much.",
+    ),
+    _own(
+        PAGE_VIEWERS,
+        (),
+        "Browsers that watch the live page now. Absent with --no-web.page.",
     ),
     _own(
         WEB_CONFIG_TAKEN,

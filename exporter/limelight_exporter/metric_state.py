@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -24,6 +24,7 @@ from .ops import Add, Declare, Judge, Observe, Op, Spend
 from .recipe import Reading, Recipe
 
 _Labels = tuple[str, ...]
+_Seen = TypeVar("_Seen")
 _Key = tuple[str, str | None, str | None, str | None, bool, str | None]
 """The fields of a `Kind`."""
 
@@ -212,11 +213,26 @@ class QueueState:
             heard=self._attendance.save(),
         )
 
+    def look(
+        self,
+        eye: Callable[
+            [Mapping[str, Mapping[_Labels, Counter]], Mapping[str, Mapping[_Labels, Histogram]]], _Seen
+        ],
+    ) -> _Seen:
+        """What a function makes of all counters and histograms, by metric and labels, while nobody folds."""
+        with self._lock:
+            return eye(self._counters, self._histograms)
+
     @property
     def series(self) -> int:
         """Label sets that are kept."""
         with self._lock:
             return self._size()
+
+    @property
+    def kinds(self) -> int:
+        """How many kinds of events were met lately; only the thread that applies may ask."""
+        return len(self._recipes)
 
     def _size(self) -> int:
         return sum(map(len, self._counters.values())) + sum(map(len, self._histograms.values()))

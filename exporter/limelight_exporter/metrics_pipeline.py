@@ -14,13 +14,15 @@ from . import catalog
 from .config import Settings
 from .connection import NO_ANSWER, connect, explain, exported_queues
 from .floor import StateFolder
+from .page import Memory
 from .ports import Tally
 from .queue_fold import QueueFold
 
 POLL_SECONDS: Final = 0.25
 DISCOVER_SECONDS: Final = 1.0
 _BACK_OFF_SECONDS: Final = (0.25, 0.5, 1.0, 2.0, 4.0)
-_BATCHES_IN_A_ROW: Final = 20
+_IN_A_ROW_SECONDS: Final = 0.1
+"""How long one queue may be read while there is more on it, before it is the others' turn."""
 _NODE_AWAY_SECONDS: Final = 2.0
 """How long a queue whose node of a Cluster is away is left alone, so that it holds up no other."""
 _log = logging.getLogger(__name__)
@@ -33,19 +35,22 @@ class MetricsPipeline:
         settings: Where Redis is, the group, and where to keep what was counted outside Redis.
         tally: Counts reconnects and failed saves.
         exemplars: Whether metrics point at spans.
+        memory: Takes what the live page shows; None for no page.
 
     Raises:
         ConfigurationError: The folder for that cannot be used.
     """
 
-    def __init__(self, settings: Settings, tally: Tally, *, exemplars: bool = False) -> None:
+    def __init__(
+        self, settings: Settings, tally: Tally, *, exemplars: bool = False, memory: Memory | None = None
+    ) -> None:
         self._links = connect(settings)
         self._settings = settings
         self._address = settings.redis_address
         self._group = settings.group
         self._folder = StateFolder(settings.state_dir, settings.group) if settings.state_dir else None
         self._tally = tally
-        self._exemplars = exemplars
+        self._exemplars, self._memory = exemplars, memory
         self._folds: dict[str, QueueFold] = {}
         self._refused: set[str] = set()
         self._broken: dict[str, float] = {}
@@ -129,10 +134,10 @@ class MetricsPipeline:
         now = time.monotonic()
         if now - self._discovered_at < DISCOVER_SECONDS and not self._nudged.is_set():
             return
-        self._discovered_at = now
         for queue in self._announced():
             if queue not in self._folds and queue not in self._refused:
                 self._adopt(queue)
+        self._discovered_at = now  # not before: a turn that asks nobody would pass for one that was answered
         self._tally.set(catalog.QUEUES_LEFT_OUT, (), len(self._refused))
 
     def _announced(self) -> Sequence[str]:
@@ -151,8 +156,9 @@ class MetricsPipeline:
         try:
             floor = self._folder.file(queue) if self._folder else None
             fold = QueueFold(
-                self._links, queue, self._group, self._settings.file, exemplars=self._exemplars, floor=floor
-            )
+                self._links, queue, self._group, self._settings.file, exemplars=self._exemplars, floor=floor,
+                onlooker=self._memory.of(queue, self._links) if self._memory else None,
+            )  # fmt: skip
             self._folds = {**self._folds, queue: fold}
             self._tally.add(catalog.READERS_FORGOTTEN, (queue,), 0)
         except ConfigurationError as error:
@@ -185,11 +191,14 @@ class MetricsPipeline:
             self._tally.add(catalog.SNAPSHOT_FAILURES)
             raise
         self._tally.add(catalog.READERS_FORGOTTEN, (fold.queue,), fold.take_forgotten())
+        if self._memory is not None:
+            self._memory.recorders[fold.queue].keep()
 
     def _fold(self, fold: QueueFold) -> bool:
         if not fold.loaded:
             fold.load()
-        for _ in range(_BATCHES_IN_A_ROW):
+        until = time.monotonic() + _IN_A_ROW_SECONDS
+        while time.monotonic() < until:
             more = fold.step()
             if not more or self._nudged.is_set():
                 fold.keep()  # before it is served

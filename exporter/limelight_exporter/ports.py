@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from .ops import SpanRecord
 
@@ -26,6 +26,40 @@ class Tally(Protocol):
 
     def set(self, metric: str, labels: tuple[str, ...], value: float) -> None:
         """Set a gauge of the catalogue."""
+
+
+class Frame(Protocol):
+    """What the live page shows at one moment."""
+
+    def news(self, before: Any, /) -> bytes:
+        """JSON of what is new since another frame of the same page, or of all if there is none; empty for nothing."""
+
+    def pulse(self) -> bytes:
+        """JSON that says that nothing is new."""
+
+
+class Asset(Protocol):
+    """A file of the live page."""
+
+    @property
+    def body(self) -> bytes: ...  # noqa: D102
+    @property
+    def content_type(self) -> str: ...  # noqa: D102
+    @property
+    def tag(self) -> str: ...  # noqa: D102
+
+
+class LivePage(Protocol):
+    """The live page; `html` and `frame` may wait for Redis, and are called by one thread."""
+
+    def html(self, query: str) -> bytes:
+        """The page that a query asks for."""
+
+    def frame(self, query: str) -> Frame:
+        """The same as a frame."""
+
+    def file(self, name: str) -> Asset | None:
+        """A file that it loads; None if there is none of that name."""
 
 
 class Pages(Protocol):

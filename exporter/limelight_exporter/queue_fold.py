@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, Protocol
 
 from limelight.storage.links import Links
 
@@ -22,10 +22,26 @@ from .stream_source import Batch, Position, StreamSource
 
 SAVE_SECONDS: Final = 5.0
 BATCH: Final = 500
-"""Events that are read at once: more of them do not fit into the processor's cache, and take longer each."""
+"""Events that are read at once, at least: more of them do not fit into the processor's cache, and take longer each."""
+_PER_KIND: Final = 16
+"""Where events are of many kinds, so many of each: what is done once per kind and batch weighs more than the cache."""
+_LARGEST_BATCH: Final = 5_000
 REFRESH_SECONDS: Final = 30.0
 """A cursor that stands still is saved this often, so that it is not taken for abandoned."""
 _log = logging.getLogger(__name__)
+
+
+class Onlooker(Protocol):
+    """Sees one queue being folded; called by the thread that folds, it may not raise."""
+
+    def began(self) -> None:
+        """The state was taken from a snapshot; what it counted until then was not seen."""
+
+    def parts(self, state: QueueState, events: Sequence[MetricEvent]) -> Iterable[Sequence[MetricEvent]]:
+        """The events in pieces; each is folded before the next is asked for."""
+
+    def see(self, batch: Batch[MetricEvent]) -> None:
+        """What was folded."""
 
 
 class QueueFold:
@@ -39,6 +55,7 @@ class QueueFold:
         exemplars: Whether histograms and failures point at spans: if they are exported.
         clock: Monotonic seconds.
         floor: Keeps what was counted outside Redis too.
+        onlooker: Sees what is folded, for the live page.
     """
 
     def __init__(
@@ -51,6 +68,7 @@ class QueueFold:
         exemplars: bool = False,
         clock: Callable[[], float] = time.monotonic,
         floor: FloorFile | None = None,
+        onlooker: Onlooker | None = None,
     ) -> None:
         self.queue = queue
         self._chosen, self._exemplars = chosen, exemplars
@@ -59,14 +77,14 @@ class QueueFold:
         self.caught_up = False
         self.saved_at: float | None = None
         self._source = StreamSource(links, queue, decode)
-        self._store = SnapshotStore(links, queue, group)
-        self._floor = floor
+        self._store = SnapshotStore(links, queue, group, chosen.shared)
+        self._floor, self._onlooker = floor, onlooker
         self._kept: Position | None = None
         self._set_aside = 0
         self._clock = clock
         self._saved_seconds = clock()
         self._saved_position: Position | None = None
-        self._first_target = 0
+        self._first_seq, self._first_target = 0, 0
 
     @property
     def state(self) -> QueueState:
@@ -82,6 +100,16 @@ class QueueFold:
         """How many readers of this stream our saves found gone since this was asked last."""
         return self._store.cursor.take_forgotten()
 
+    @property
+    def to_catch_up(self) -> int:
+        """Events between what was folded and what was on the stream when it was loaded."""
+        return max(0, self._first_target - self.position.seq)
+
+    @property
+    def differs(self) -> bool:
+        """Whether another exporter of the group has other buckets or limits."""
+        return self._store.cursor.differs
+
     def load(self) -> None:
         """Begin with the newest state of the group, if there is one. Raises limelight's RedisError.
 
@@ -94,15 +122,19 @@ class QueueFold:
         else:
             self._begin()
         self._count_set_aside()
+        self._first_seq = self.position.seq
         self.loaded = True
+        if self._onlooker is not None:
+            self._onlooker.began()
 
     def step(self) -> bool:
         """Read and fold one batch; True if there is more to read. Raises RedisError, having folded nothing."""
-        batch = self._source.read(self.position, BATCH)
+        count = min(_LARGEST_BATCH, max(BATCH, _PER_KIND * self.state.kinds))
+        batch = self._source.read(self.position, count)
         if batch.lost and self._skip_the_gap(batch.lost):
             return True
         self._report(batch)
-        take_in(self.state, batch)
+        take_in(self.state, batch, self._onlooker)
         self._folded = (self.state, batch.position)
         if not batch.more or self.position.seq >= self._first_target:
             self.caught_up = True
@@ -160,6 +192,12 @@ class QueueFold:
             self._take_over(theirs)
         return saved is Saved.DONE
 
+    @property
+    def replayed(self) -> tuple[int, int]:
+        """How many events that were there at the start, and not in the snapshot, are folded; and of how many."""
+        behind = max(0, self._first_target - self._first_seq)
+        return min(behind, max(0, self.position.seq - self._first_seq)), behind
+
     def reaches(self, epoch: str, seq: int) -> bool:
         """Whether everything up to that event of that epoch is in the state."""
         return self.loaded and self.position.epoch == epoch and self.position.seq >= seq
@@ -215,14 +253,19 @@ class QueueFold:
         state = QueueState(self.queue, snapshot.state, self._chosen, exemplars=self._exemplars)
         state.follow(self.state)
         self._folded = (state, snapshot.position)
+        if self._onlooker is not None:
+            self._onlooker.began()
 
 
-def take_in(state: QueueState, batch: Batch[MetricEvent]) -> None:
-    """Fold a batch, and what reading it found out, into a state."""
+def take_in(state: QueueState, batch: Batch[MetricEvent], onlooker: Onlooker | None = None) -> None:
+    """Fold a batch, and what reading it found out, into a state; an onlooker sees it, and the state at its moments."""
     state.fold((), _remarks(batch))
     for hour, events in batch.by_hour():
         state.begin_hour(hour)
-        state.fold(events)
+        for part in (events,) if onlooker is None else onlooker.parts(state, events):
+            state.fold(part)
+    if onlooker is not None:
+        onlooker.see(batch)
 
 
 def _remarks(batch: Batch[MetricEvent]) -> Iterator[Op]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
@@ -63,6 +63,7 @@ class Scrape:
         subscriptions: Hear what is told without a stream.
         tally: What the exporter counts about itself.
         tracing: Whether spans are exported, for the landing page.
+        onlooker: Is shown the gauges of each look, for the live page.
     """
 
     def __init__(
@@ -73,7 +74,9 @@ class Scrape:
         tally: OwnTally,
         *,
         tracing: bool,
+        onlooker: Callable[[Mapping[str, QueueView]], None] | None = None,
     ) -> None:
+        self._onlooker = onlooker
         self._links = connect(settings)
         self._settings = settings
         self._pipeline = pipeline
@@ -98,6 +101,8 @@ class Scrape:
         budget = max(0.0, deadline - began)
         look = self._look(began + budget * _LOOKING_SHARE)
         looked = time.monotonic()
+        if self._onlooker is not None:
+            self._onlooker(look.queues)
         self._show_lag(exposition, look)
         self._pipeline.wait_for(
             {name: (view.epoch or "-", view.seq) for name, view in look.queues.items()},
@@ -115,8 +120,8 @@ class Scrape:
             return [f"{trouble}."]
         if self._pipeline.replayed:
             return self._subscriptions.unready()
-        behind = [name for name, fold in self._pipeline.folds.items() if not fold.caught_up]
-        return [f"Reading what queue {name} told before." for name in behind] or ["Looking for queues."]
+        behind = [fold for fold in self._pipeline.folds.values() if not fold.caught_up]
+        return [_progress(fold) for fold in behind] or ["Looking for queues."]
 
     def facts(self) -> Iterable[tuple[str, str]]:
         """Names and values for the landing page."""
@@ -225,8 +230,8 @@ class Scrape:
             current = name in folds and _collect(folds[name], look.queues.get(name), exposition)
             all_current &= current
             exposition.add(catalog.QUEUE_CURRENT, (name,), int(current))
-            if name in folds and (saved_at := folds[name].saved_at) is not None:
-                exposition.add(catalog.SNAPSHOT_TIME, (name,), saved_at)
+            if name in folds:
+                _show_group(folds[name], exposition)
         exposition.add(catalog.SERIES, (), sum(fold.state.series for fold in folds.values()))
         _show_collector(exposition, "events", time.monotonic() - began, success=all_current)
 
@@ -242,6 +247,18 @@ def _collect(fold: QueueFold, view: QueueView | None, exposition: Exposition) ->
         fold.state.collect(exposition, current=False)
         return False
     return fold.collect(exposition, view.epoch or "-", view.seq)
+
+
+def _progress(fold: QueueFold) -> str:
+    """How far a queue is that is still being caught up with."""
+    left = f": {fold.to_catch_up:,} events to go" if fold.loaded else ""
+    return f"Reading what queue {fold.queue} told before{left}."
+
+
+def _show_group(fold: QueueFold, exposition: Exposition) -> None:
+    exposition.add(catalog.GROUP_AGREES, (fold.queue,), int(not fold.differs))
+    if fold.saved_at is not None:
+        exposition.add(catalog.SNAPSHOT_TIME, (fold.queue,), fold.saved_at)
 
 
 def _is_gone(view: QueueView, position: Position | None) -> bool:

@@ -345,7 +345,7 @@ def test_the_stream_is_trimmed_only_behind_what_every_reader_saved_a_minute_ago(
     def save(reader: str, at: bytes, seq: int, seconds: int) -> Any:
         names = [keys["events"], keys["meta"], keys.cursors, keys.snapshot("")]
         clock = (1_700_000_000 + seconds) * 1_000_000
-        own = [clock, "mail", "", "0", "", reader, "first", at, seq, b"", 0, "", ""]
+        own = [clock, "mail", "", "0", "", reader, "first", at, seq, b"", 0, "", "", "-"]
         return client.eval(_SAVE.source.decode(), 4, *names, *own)[0]
 
     assert save("slow", half, 601, 0) == save("fast", tail, 1_200, 0) == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-import traceback as tb
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -235,7 +234,8 @@ class Trips:
 
     def tell_error(self, status: str, error: BaseException, where: str, about: str = NO_TASK) -> None:
         """Tell of a fault that changes no task."""
-        keys = failure(error, "".join(tb.format_exception(error)))
+        privacy = self.queue.surroundings.privacy
+        keys = failure(error, privacy.traceback(error), privacy)
         self._reporter.add(Notice(status, True, "worker", about + where + fragment(keys)))
 
     def _tell_refused(self, settlement: Settlement, error: RedisRefused, where: str) -> None:

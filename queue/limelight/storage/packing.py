@@ -10,7 +10,16 @@ import msgspec
 
 from limelight.emitter import fragment
 from limelight.errors import UndecodableMessage
-from limelight.storage.base import GroupParcel, Handed, Lease, Parcel, Reservation, Scheduled, Settlement
+from limelight.storage.base import (
+    EnqueueSpan,
+    GroupParcel,
+    Handed,
+    Lease,
+    Parcel,
+    Reservation,
+    Scheduled,
+    Settlement,
+)
 
 Word = str | bytes | int | float
 
@@ -76,11 +85,18 @@ def _head(parcel: Parcel) -> str:
 
 
 def _span(parcel: Parcel) -> str:
-    parent = f'","parent_span_id":"{parcel.parent_span_id}' if parcel.parent_span_id else ""
-    return (
-        f',"trace_id":"{parcel.trace_id}","span_id":"{parcel.span_id}{parent}","trace_flags":{parcel.trace_flags}'
-        f"{_trace_state(parcel)}"
-    )
+    told = parcel.enqueue_span
+    if told is None:
+        told = EnqueueSpan(parcel.trace_id, parcel.span_id, parcel.parent_span_id)
+    ids = f',"span_id":"{told.span_id}"' if told.span_id else ""
+    parent = f',"parent_span_id":"{told.parent_span_id}"' if told.parent_span_id else ""
+    more = _more(told) if told.links or told.batch > 1 else ""
+    return f',"trace_id":"{told.trace_id}"{ids}{parent},"trace_flags":{parcel.trace_flags}{_trace_state(parcel)}{more}'
+
+
+def _more(told: EnqueueSpan) -> str:
+    links = [link._asdict() for link in told.links]
+    return fragment({"links": links or None, "batch": told.batch if told.batch > 1 else None})
 
 
 @functools.lru_cache(maxsize=1_000)
@@ -89,7 +105,11 @@ def _json(name: str) -> str:
 
 
 def _trace_state(parcel: Parcel) -> str:
-    return fragment({"trace_state": parcel.trace_state}) if parcel.trace_state else ""
+    """What else is told of its span, with all its events."""
+    if not parcel.trace_state and parcel.origin is None:
+        return ""
+    origin = parcel.origin and parcel.origin._asdict()
+    return fragment({"trace_state": parcel.trace_state or None, "origin": origin})
 
 
 def _fixed(parcel: Parcel, followers: int) -> bytes:
