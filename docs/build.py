@@ -37,7 +37,7 @@ NAVIGATION: Final[dict[str, Sequence[str]]] = {
     "Inside": ("architecture.md", "benchmarks.md", "chaos.md", "chaos-exporter.md", "changelog.md"),
     "Decisions": ("adr/*.md",),
 }  # fmt: skip
-"""Which pages stand where: names or patterns; what is not there yet is left out, what is missing here is an error."""
+"""Which pages stand where, by name or pattern. One that is named nowhere comes last, under "More"."""
 
 
 def pages() -> dict[str, str]:
@@ -49,21 +49,19 @@ def pages() -> dict[str, str]:
     return found | {"changelog.md": changelog.replace("](docs/", "](")}
 
 
-def navigation(names: Sequence[str]) -> list[dict[str, list[str]]]:
-    """The sections with their pages.
-
-    Raises ``SystemExit`` for a page that stands in none.
-    """
-    placed = {
-        section: [name for pattern in patterns for name in names if Path(name).match(pattern)]
-        for section, patterns in NAVIGATION.items()
+def navigation(names: Sequence[str]) -> dict[str, list[str]]:
+    """The sections with their pages."""
+    sections = {
+        section: [name for one in chosen for name in names if _is(name, one)]
+        for section, chosen in NAVIGATION.items()
     }
-    placed["Start"] = [name for name in placed["Start"] if "/" not in name]
-    if lost := set(names) - {name for found in placed.values() for name in found}:
-        raise SystemExit(
-            f"no section of docs/build.py has {', '.join(sorted(lost))}: put them into NAVIGATION"
-        )
-    return [{section: found} for section, found in placed.items() if found]
+    placed = {name for found in sections.values() for name in found}
+    sections["More"] = [name for name in names if name not in placed]
+    return {section: found for section, found in sections.items() if found}
+
+
+def _is(name: str, chosen: str) -> bool:
+    return Path(name).parent == Path(chosen).parent and Path(name).match(chosen)
 
 
 def staged(name: str, text: str) -> Iterator[tuple[str, str | Path]]:
@@ -123,15 +121,13 @@ def lay_out() -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
     settings = (ROOT / "zensical.toml").read_text(encoding="utf-8")
-    listed = ",\n".join(_as_toml(section) for section in navigation(list(written)))
+    listed = ",\n".join(
+        f"  {{ {json.dumps(section)} = {json.dumps(names)} }}"
+        for section, names in navigation(list(written)).items()
+    )
     (STAGE / "zensical.toml").write_text(
         settings.replace("[project]\n", f"[project]\nnav = [\n{listed},\n]\n", 1)
     )
-
-
-def _as_toml(section: dict[str, list[str]]) -> str:
-    ((title, names),) = section.items()
-    return f"  {{ {json.dumps(title)} = {json.dumps(names)} }}"
 
 
 def main() -> int:

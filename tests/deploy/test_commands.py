@@ -15,6 +15,8 @@ from missing import needed
 from servers import free_port
 from stranger import Stranger, shows
 
+pytestmark = pytest.mark.timeout(300)  # building the image may wait for a registry
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 QUICK_START = (ROOT / "docs/quick-start.md").read_text(encoding="utf-8")
 

@@ -16,6 +16,8 @@ from servers import free_port, wait_until
 
 from limelight.embedded import bound_to_parent
 
+pytestmark = pytest.mark.timeout(300)  # building the image may wait for a registry
+
 TEXT = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
@@ -38,7 +40,11 @@ def test_the_image_knows_its_version_and_both_commands(image: Image) -> None:
 def test_the_image_holds_nothing_but_limelight_and_what_it_needs(image: Image) -> None:
     installed = Path(image.here("/opt/limelight/lib"))
     names = {path.name for path in installed.glob("python*/site-packages/*")}
-    assert {"limelight", "limelight_exporter"} <= names
+    (packages,) = installed.glob("python*/site-packages")
+    for package in ("queue/limelight", "exporter/limelight_exporter"):
+        sources = {path.relative_to(ROOT / Path(package).parent) for path in (ROOT / package).rglob("*.*")}
+        inside = {source for source in sources if "__pycache__" not in source.parts}
+        assert not [source for source in inside if not (packages / source).exists()]
     assert not names & {"pip", "hatchling", "pytest", "setuptools"}
     assert not Path(image.here("/opt/build")).exists()
 

@@ -19,6 +19,8 @@ from systemd_unit import FOLDER, Unit
 
 from limelight import RedisQueue
 
+pytestmark = pytest.mark.timeout(300)  # building the image may wait for a registry
+
 EXPORTER, CONSUMER = "limelight-exporter.service", "limelight-consumer@.service"
 WORST_EXPOSURE = {EXPORTER: 1.5, CONSUMER: 2.0}
 APP = """
