@@ -183,7 +183,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, dict=False):
     span_start: str | None = None
     span_end: str | None = None
     links: list[dict[str, Any]] = []
+    origin: dict[str, Any] | None = None
     span: dict[str, Any] | None = None
+    arguments: dict[str, Any] = {}
     batch: int = 0
     consumer: str | None = None
     tasks: list[str] = []
