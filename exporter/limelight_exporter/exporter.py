@@ -13,8 +13,9 @@ from limelight.errors import ConfigurationError
 
 from .config import Settings
 from .metrics_pipeline import MetricsPipeline
-from .otlp_sink import sink_from
+from .otlp import sink_from
 from .pubsub_source import Subscriptions
+from .retirement import Retirement
 from .scrape import Scrape
 from .tally import OwnTally
 from .trace_pipeline import TracePipeline
@@ -40,8 +41,10 @@ class Exporter:
     def __init__(self, settings: Settings) -> None:
         self._tally = OwnTally()
         sink = sink_from(settings.otlp_endpoint, os.environ, self._tally)
-        self._metrics = MetricsPipeline(settings, self._tally, exemplars=sink is not None)
-        self._traces = TracePipeline(settings, sink, self._tally) if sink else None
+        self._metrics = MetricsPipeline(
+            settings, self._tally, exemplars=settings.trace_keep if sink else None
+        )
+        self._traces = TracePipeline(settings, sink, self._tally) if sink else Retirement(settings)
         self._subscriptions = Subscriptions(settings)
         self._scrape = Scrape(
             settings, self._metrics, self._subscriptions, self._tally, tracing=sink is not None
@@ -94,12 +97,10 @@ class Exporter:
     def _start_pipelines(self) -> None:
         self._metrics.start()
         self._subscriptions.start()
-        if self._traces is not None:
-            self._traces.start()
+        self._traces.start()
 
     def _stop_pipelines(self) -> None:
-        if self._traces is not None:
-            self._traces.stop(STOP_SECONDS)
+        self._traces.stop(STOP_SECONDS)
         self._subscriptions.stop(STOP_SECONDS)
         self._metrics.stop(STOP_SECONDS)
         self._scrape.close()
@@ -118,7 +119,7 @@ def check(settings: Settings) -> list[str]:
     try:
         sink = sink_from(settings.otlp_endpoint, os.environ, OwnTally())
     except ConfigurationError as error:
-        return [*faults, str(error)]
+        return [*faults, *str(error).split("\n")]
     if sink is not None:
         sink.close()
     return faults

@@ -22,6 +22,7 @@ from .fold import Kind, MetricEvent, Objectives, declared, fold, remarks
 from .labels import LENGTH_LIMIT, OTHER, Bounded
 from .ops import Add, Declare, Judge, Observe, Op, Spend
 from .recipe import Reading, Recipe
+from .trace_keep import TraceKeep
 
 _Labels = tuple[str, ...]
 _Key = tuple[str, str | None, str | None, str | None, bool, str | None]
@@ -77,7 +78,7 @@ class QueueState:
         queue: Its name; the first label of every series.
         saved: What to go on from; metrics that are no longer, and histograms of other buckets, are left behind.
         chosen: Buckets and limits.
-        exemplars: Whether histograms and failures point at spans.
+        exemplars: Which spans are exported beside the sampled ones; metrics point at those. None: at none.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class QueueState:
         saved: SavedState | None = None,
         chosen: FileSettings = DEFAULTS,
         *,
-        exemplars: bool = False,
+        exemplars: TraceKeep | None = None,
     ) -> None:
         self._queue = queue
         self._buckets, self._limits = chosen.buckets, chosen.limits

@@ -16,6 +16,7 @@ from .connection import NO_ANSWER, connect, explain, exported_queues
 from .floor import StateFolder
 from .ports import Tally
 from .queue_fold import QueueFold
+from .trace_keep import TraceKeep
 
 POLL_SECONDS: Final = 0.25
 DISCOVER_SECONDS: Final = 1.0
@@ -32,13 +33,13 @@ class MetricsPipeline:
     Args:
         settings: Where Redis is, the group, and where to keep what was counted outside Redis.
         tally: Counts reconnects and failed saves.
-        exemplars: Whether metrics point at spans.
+        exemplars: Which spans are exported beside the sampled ones: metrics point at those. None: at none.
 
     Raises:
         ConfigurationError: The folder for that cannot be used.
     """
 
-    def __init__(self, settings: Settings, tally: Tally, *, exemplars: bool = False) -> None:
+    def __init__(self, settings: Settings, tally: Tally, *, exemplars: TraceKeep | None = None) -> None:
         self._links = connect(settings)
         self._settings = settings
         self._address = settings.redis_address

@@ -143,7 +143,7 @@ def test_a_collector_that_was_down_gets_everything_when_it_returns(
     otlp_receiver.stop()
     with exporter(redis_url, otlp_receiver, protocol) as running:
         tell_runs(writer, 700)
-        code = "UNAVAILABLE" if protocol == "grpc" else "none"
+        code = "UNAVAILABLE" if protocol == "grpc" else "unreachable"
         wait_until(lambda: failures(running, code) >= 1, 15)
         otlp_receiver.start()
         otlp_receiver.wait_for_spans(700, 20)
