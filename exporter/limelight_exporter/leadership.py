@@ -25,8 +25,8 @@ from .config import Settings
 from .connection import connect
 from .ports import Tally
 
-LEASE_SECONDS: Final = 8.0
-RENEW_SECONDS: Final = 2.5
+LEASE_SECONDS: Final = 7.0
+RENEW_SECONDS: Final = 2.0
 ASK_SECONDS: Final = 0.5
 """How often one who does not lead asks whether it may."""
 _LEAD: Final = load("lead", "limelight_exporter.lua")
@@ -123,12 +123,12 @@ class Leadership:
         if self._thread.is_alive():
             self._thread.join(timeout_seconds)
 
-    def watch(self, queues: Iterable[str]) -> None:
-        """Ask for the leases of these queues, too."""
-        for queue in queues:
-            if queue not in self._leases:
-                lease = Lease(self._links, queue, self._group, self._holder)
-                self._leases = {**self._leases, queue: lease}
+    def watch(self, queue: str) -> None:
+        """Ask for the lease of this queue, now and again. Raises limelight's RedisError: then it is not watched."""
+        lease = Lease(self._links, queue, self._group, self._holder)
+        lease.ask()
+        self._leases = {**self._leases, queue: lease}
+        self._show(lease)
 
     def leads(self, queue: str) -> bool:
         """Whether the spans of this queue are ours to send; any thread may ask."""
@@ -149,4 +149,7 @@ class Leadership:
                 _log.debug("queue %s: no word on who leads: %s", lease.queue, error)
             except Exception:
                 _log.exception("a fault in the leases; they go on")
-            self._tally.set(catalog.SPAN_LEADER, (lease.queue,), int(lease.is_held))
+            self._show(lease)
+
+    def _show(self, lease: Lease) -> None:
+        self._tally.set(catalog.SPAN_LEADER, (lease.queue,), int(lease.is_held))

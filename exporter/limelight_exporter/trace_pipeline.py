@@ -273,7 +273,7 @@ class TracePipeline:
         except ConfigurationError as error:
             _log.warning("left out of the registry: %s", error)
             return None
-        self._leadership.watch([queue])
+        self._leadership.watch(queue)
         return traces
 
     def _back_off(self, why: str, wait_seconds: float | None = None) -> None:

@@ -21,7 +21,7 @@ from limelight_exporter.fold import MetricEvent
 from limelight_exporter.labels import OTHER
 from limelight_exporter.metric_state import QueueState, SavedState
 from limelight_exporter.ops import Add, Declare, Op
-from limelight_exporter.trace_keep import NOTHING
+from limelight_exporter.trace_keep import NOTHING, TraceKeep
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
@@ -300,6 +300,21 @@ def test_nothing_points_at_a_span_that_is_not_exported(event: MetricEvent) -> No
     state = QueueState("mail", exemplars=NOTHING)
     state.fold([event])
     assert not exemplars(state)
+
+
+def test_what_is_kept_although_it_is_not_sampled_is_pointed_at_and_nothing_else() -> None:
+    state = QueueState("mail", exemplars=TraceKeep(errors=True, slow_seconds=5.0))
+    unsampled = msgspec.structs.replace(sampled(1.0, flags=0), status="finished", wait=None)
+    failed = {"status": "error-task", "outcome": "error", "error": True, "error_type": "ValueError"}
+    state.fold(
+        [
+            sampled(7.0, "1" * 16, flags=0),  # started: nobody knows yet whether it will be kept
+            msgspec.structs.replace(unsampled, outcome="success", duration=4.0, span_id="2" * 16),
+            msgspec.structs.replace(unsampled, outcome="success", duration=6.0, span_id="3" * 16),
+            msgspec.structs.replace(unsampled, **failed, span_id="4" * 16),
+        ]
+    )
+    assert {sample.exemplar.labels["span_id"] for sample in exemplars(state)} == {"3" * 16, "4" * 16}
 
 
 def test_without_trace_export_nothing_points_anywhere() -> None:
