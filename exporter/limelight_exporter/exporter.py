@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Mapping
 from types import FrameType
 from typing import Final
 
@@ -13,6 +14,7 @@ from limelight.errors import ConfigurationError
 
 from .config import Settings
 from .metrics_pipeline import MetricsPipeline
+from .metrics_push import MetricsPush, push_settings
 from .otlp import sink_from
 from .pubsub_source import Subscriptions
 from .retirement import Retirement
@@ -49,6 +51,8 @@ class Exporter:
         self._scrape = Scrape(
             settings, self._metrics, self._subscriptions, self._tally, tracing=sink is not None
         )
+        pushing = push_settings(settings.otlp_endpoint, os.environ)
+        self._push = MetricsPush(pushing, self._scrape, self._tally) if pushing else None
         rules = RulesFile(settings.web_config_file, self._tally)
         self._app = WebApp(self._scrape, rules)
         self._web = WebServer(self._app, rules, settings.host, settings.port)
@@ -98,8 +102,12 @@ class Exporter:
         self._metrics.start()
         self._subscriptions.start()
         self._traces.start()
+        if self._push is not None:
+            self._push.start()
 
     def _stop_pipelines(self) -> None:
+        if self._push is not None:
+            self._push.stop()
         self._traces.stop(STOP_SECONDS)
         self._subscriptions.stop(STOP_SECONDS)
         self._metrics.stop(STOP_SECONDS)
@@ -116,13 +124,18 @@ def check(settings: Settings) -> list[str]:
             read_rules(settings.web_config_file)
         except ConfigurationError as error:
             faults += str(error).split("\n")
-    try:
-        sink = sink_from(settings.otlp_endpoint, os.environ, OwnTally())
-    except ConfigurationError as error:
-        return [*faults, *str(error).split("\n")]
-    if sink is not None:
-        sink.close()
+    for asked in (_spans_asked, push_settings):
+        try:
+            asked(settings.otlp_endpoint, os.environ)
+        except ConfigurationError as error:
+            faults += [fault for fault in str(error).split("\n") if fault not in faults]
     return faults
+
+
+def _spans_asked(endpoint: str | None, environment: Mapping[str, str]) -> None:
+    """Raise ConfigurationError for what keeps spans from being sent."""
+    if (sink := sink_from(endpoint, environment, OwnTally())) is not None:
+        sink.close()
 
 
 def serve(settings: Settings) -> None:

@@ -462,7 +462,7 @@ def _metrics_response(answer: Answer) -> ExportMetricsServiceResponse:
 
 def _spans(request: ExportTraceServiceRequest, protocol: Protocol) -> list[ReceivedSpan]:
     return [
-        _span(span, _attributes(resource.resource.attributes), scope, protocol)
+        _span(span, attributes_of(resource.resource.attributes), scope, protocol)
         for resource in request.resource_spans
         for scope in resource.scope_spans
         for span in scope.spans
@@ -482,13 +482,13 @@ def _span(
         end_ns=span.end_time_unix_nano,
         status=trace_pb2.Status.StatusCode.Name(span.status.code).removeprefix("STATUS_CODE_"),
         status_message=span.status.message,
-        attributes=_attributes(span.attributes),
+        attributes=attributes_of(span.attributes),
         events=tuple(
-            ReceivedEvent(event.name, event.time_unix_nano, _attributes(event.attributes))
+            ReceivedEvent(event.name, event.time_unix_nano, attributes_of(event.attributes))
             for event in span.events
         ),
         links=tuple(
-            ReceivedLink(link.trace_id.hex(), link.span_id.hex(), _attributes(link.attributes))
+            ReceivedLink(link.trace_id.hex(), link.span_id.hex(), attributes_of(link.attributes))
             for link in span.links
         ),
         resource=resource,
@@ -500,7 +500,8 @@ def _span(
     )
 
 
-def _attributes(pairs: Any) -> dict[str, Any]:
+def attributes_of(pairs: Any) -> dict[str, Any]:
+    """Attributes as plain values."""
     return {pair.key: _plain(pair.value) for pair in pairs}
 
 
@@ -509,5 +510,5 @@ def _plain(value: AnyValue) -> Any:
     if kind == "array_value":
         return [_plain(item) for item in value.array_value.values]
     if kind == "kvlist_value":
-        return _attributes(value.kvlist_value.values)
+        return attributes_of(value.kvlist_value.values)
     return getattr(value, kind) if kind else None

@@ -7,17 +7,19 @@ Made without the SDK: its spans are built to be recorded live, and take three ti
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
 from limelight.errors import ConfigurationError
 from limelight_exporter.ops import SpanEvent, SpanLink, SpanRecord
+
+from .values import put_attributes
 
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
 SCOPE: Final = InstrumentationScope(name="limelight")
@@ -144,38 +146,3 @@ class SpanEncoder:
                 self._resources.popitem(last=False)
         self._resources.move_to_end(key)
         return self._resources[key]
-
-
-def put_attributes(
-    place: Any, values: Mapping[str, Any], most: int | None = None, length: int | None = None
-) -> int:
-    """Add attributes to a repeated field of them; returns how many were left out."""
-    kept = values.items() if most is None or len(values) <= most else list(values.items())[:most]
-    for name, value in kept:
-        put_value(place.add(key=name).value, value, length)
-    return len(values) - len(kept)
-
-
-def put_value(place: AnyValue, value: Any, length: int | None = None) -> None:
-    """Set a value; a text is cut to `length`."""
-    if isinstance(value, str):
-        place.string_value = value if length is None else value[:length]
-    elif isinstance(value, bool):
-        place.bool_value = value
-    elif isinstance(value, int):
-        place.int_value = value
-    elif isinstance(value, float):
-        place.double_value = value
-    else:
-        place.array_value.SetInParent()
-        for item in value:
-            put_value(place.array_value.values.add(), item, length)
-
-
-def key_values(values: Iterable[tuple[str, Any]]) -> list[KeyValue]:
-    """Attributes as a list of messages."""
-    made = []
-    for name, value in values:
-        made.append(KeyValue(key=name))
-        put_value(made[-1].value, value)
-    return made
