@@ -134,6 +134,7 @@ class _Memory:
     size_limit: int = 20_000_000
     requests: list[Protocol] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     answer: Answer = Answer()
     next_answers: deque[Answer] = field(default_factory=deque)
@@ -143,6 +144,7 @@ class _Memory:
         """Remember a request and return what to say to it."""
         with self.lock:
             answer = self._next(protocol, headers)
+            self.bodies.append(request.SerializeToString())
             spans = _spans(request, protocol)
             if self.disliked and any(span.name == self.disliked[0] for span in spans):
                 answer = self.disliked[1]
@@ -258,6 +260,12 @@ class OtlpReceiver:
         """When each request came, monotonic seconds."""
         with self._memory.lock:
             return list(self._memory.times)
+
+    @property
+    def bodies(self) -> list[bytes]:
+        """Each request for spans as bytes, refused ones too."""
+        with self._memory.lock:
+            return list(self._memory.bodies)
 
     @property
     def headers(self) -> list[dict[str, str]]:
