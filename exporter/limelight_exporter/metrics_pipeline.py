@@ -17,6 +17,7 @@ from .floor import StateFolder
 from .page import Memory
 from .ports import Tally
 from .queue_fold import QueueFold
+from .trace_keep import TraceKeep
 
 POLL_SECONDS: Final = 0.25
 DISCOVER_SECONDS: Final = 1.0
@@ -34,7 +35,7 @@ class MetricsPipeline:
     Args:
         settings: Where Redis is, the group, and where to keep what was counted outside Redis.
         tally: Counts reconnects and failed saves.
-        exemplars: Whether metrics point at spans.
+        exemplars: Which spans are exported beside the sampled ones: metrics point at those. None: at none.
         memory: Takes what the live page shows; None for no page.
 
     Raises:
@@ -42,7 +43,12 @@ class MetricsPipeline:
     """
 
     def __init__(
-        self, settings: Settings, tally: Tally, *, exemplars: bool = False, memory: Memory | None = None
+        self,
+        settings: Settings,
+        tally: Tally,
+        *,
+        exemplars: TraceKeep | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self._links = connect(settings)
         self._settings = settings

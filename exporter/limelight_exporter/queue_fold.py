@@ -19,6 +19,7 @@ from .ops import Add, Op
 from .snapshot import Saved, SnapshotStore
 from .snapshot_format import Snapshot, covers
 from .stream_source import Batch, Position, StreamSource
+from .trace_keep import TraceKeep
 
 SAVE_SECONDS: Final = 5.0
 BATCH: Final = 500
@@ -52,7 +53,7 @@ class QueueFold:
         queue: Name of the queue.
         group: Exporter group whose snapshot is shared.
         chosen: Buckets and limits.
-        exemplars: Whether histograms and failures point at spans: if they are exported.
+        exemplars: Which spans are exported beside the sampled ones; metrics point at those. None: at none.
         clock: Monotonic seconds.
         floor: Keeps what was counted outside Redis too.
         onlooker: Sees what is folded, for the live page.
@@ -65,7 +66,7 @@ class QueueFold:
         group: str,
         chosen: FileSettings = DEFAULTS,
         *,
-        exemplars: bool = False,
+        exemplars: TraceKeep | None = None,
         clock: Callable[[], float] = time.monotonic,
         floor: FloorFile | None = None,
         onlooker: Onlooker | None = None,

@@ -97,6 +97,10 @@ class Scrape:
         return self._joint.ask(accept, time.monotonic() + budget_seconds)
 
     def _answer(self, accept: str, deadline: float) -> tuple[bytes, str]:
+        return self._renderer.render(self.gather(deadline), accept)
+
+    def gather(self, deadline: float) -> Exposition:
+        """All that there is to serve; by the deadline (monotonic seconds), or without what came too late."""
         exposition, began = Exposition(self._settings.file.buckets), time.monotonic()
         budget = max(0.0, deadline - began)
         look = self._look(began + budget * _LOOKING_SHARE)
@@ -112,7 +116,7 @@ class Scrape:
         self._show_events(exposition, look, looked)
         self._subscriptions.collect(exposition, self._pipeline.folds)
         self._show_exporter(exposition)
-        return self._renderer.render(exposition, accept)
+        return exposition
 
     def unready(self) -> Sequence[str]:
         """Why the exporter is not ready, one sentence each; empty when it is."""
