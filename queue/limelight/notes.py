@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from .privacy import Privacy
 from .recording import Recording, plain
@@ -13,8 +14,7 @@ from .recording import Recording, plain
 ARGUMENT_BYTES: Final = 256
 
 
-@dataclass(slots=True)
-class Notes:
+class Notes(msgspec.Struct):
     """Filled while a run goes on.
 
     Attributes:
@@ -27,6 +27,8 @@ class Notes:
 
     def keys(self) -> dict[str, Any]:
         """The keys of the closing event that tell it; nothing can be added any more."""
+        if self.recording is None and self.arguments is None:
+            return {}
         keys: dict[str, Any] = {}
         if self.arguments:
             keys["arguments"] = self.arguments

@@ -8,8 +8,10 @@ import importlib
 import logging
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
+
+from msgspec.structs import replace
 
 from .errors import ConfigurationError
 from .privacy import Privacy
