@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -47,10 +48,13 @@ def shown(
 ) -> dict[str, Any]:
     """Of the arguments of a call those of these names: numbers, anything else as text of at most 256 bytes."""
     try:
-        bound = inspect.signature(function).bind_partial(*args, **kwargs).arguments
+        bound = _signature(function).bind_partial(*args, **kwargs).arguments
     except TypeError:  # a call that its function will refuse
         return {}
     return {name: _shown(bound[name], privacy) for name in names if name in bound}
+
+
+_signature: Final = functools.lru_cache(maxsize=1_000)(inspect.signature)
 
 
 def _shown(value: Any, privacy: Privacy) -> Any:

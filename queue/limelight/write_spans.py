@@ -64,7 +64,7 @@ class WriteSpans:
             trace_id, parent_span_id, within = parent.trace_id, parent.span_id, departure.within
             self._traced_at = now if parent.started_at is None else parent.started_at
         else:
-            trace_id = trace_id_of(first.id)
+            trace_id = new_trace_id() if self._links(first) else trace_id_of(first.id)  # that is its run's
             links = () if parent is None else (SpanIds(parent.trace_id, parent.span_id),)
         self.flags = sampler.flags(trace_id) if parent is None else parent.flags
         self.state = "" if parent is None else parent.state
@@ -79,7 +79,7 @@ class WriteSpans:
             at: Which of the write, from 0.
         """
         span = self._span
-        if (task.options.trace_mode or self._mode) == LINK:
+        if self._links(task):
             told = EnqueueSpan(span.trace_id, "", span.span_id) if at else span
             return self._root(task, told, self._ids)
         if at == 0:
@@ -103,13 +103,13 @@ class WriteSpans:
     def follower(self, task: Task, before: Place) -> Place:
         """Where a task is that will follow another: a child of its last run, once there is one."""
         span_id = new_span_id()
-        if (task.options.trace_mode or self._mode) == LINK:
+        if self._links(task):
             told = EnqueueSpan(before.trace_id, span_id, before.span_id)
             return self._root(task, told, SpanIds(before.trace_id, span_id))
         return Place(before.trace_id, span_id, before.traced_at, before.span_id)
 
+    def _links(self, task: Task) -> bool:
+        return (task.options.trace_mode or self._mode) == LINK
+
     def _root(self, task: Task, told: EnqueueSpan, origin: SpanIds) -> Place:
-        trace_id = trace_id_of(task.id)
-        if trace_id == origin.trace_id:
-            trace_id = new_trace_id()
-        return Place(trace_id, "", self.now_ns / 1e9, "", told, origin)
+        return Place(trace_id_of(task.id), "", self.now_ns / 1e9, "", told, origin)

@@ -353,6 +353,16 @@ def test_in_link_mode_a_run_begins_a_trace_and_links_to_where_it_was_enqueued(
     assert closing(queue, plain.id)["trace_id"] == ids(request)[0], "a task may say otherwise"
 
 
+def test_in_link_mode_a_run_has_the_trace_of_its_tasks_id_though_nobody_else_began_one(
+    make_either_queue: MakeQueue,
+) -> None:
+    queue = make_either_queue("traced", tracing=Tracing(mode="link"))
+    handle = queue.task(name="work")(lambda: None)()
+    run_all(queue, handle.id)
+    assert place(closing(queue, handle.id)) == (handle.id.replace("-", ""), None)
+    assert enqueued(queue, handle.id)["trace_id"] != handle.id.replace("-", "")
+
+
 def test_a_stage_in_link_mode_links_to_the_stage_before(make_either_queue: MakeQueue) -> None:
     queue = make_either_queue("traced", tracing=Tracing(mode="link"))
     one = queue.task(name="one")(lambda: 1)
