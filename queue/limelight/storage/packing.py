@@ -19,6 +19,7 @@ from limelight.storage.base import (
     Reservation,
     Scheduled,
     Settlement,
+    SpanIds,
 )
 
 Word = str | bytes | int | float
@@ -87,11 +88,14 @@ def _head(parcel: Parcel) -> str:
 def _span(parcel: Parcel) -> str:
     told = parcel.enqueue_span
     if told is None:
-        told = EnqueueSpan(parcel.trace_id, parcel.span_id, parcel.parent_span_id)
-    ids = f',"span_id":"{told.span_id}"' if told.span_id else ""
-    parent = f',"parent_span_id":"{told.parent_span_id}"' if told.parent_span_id else ""
-    more = _more(told) if told.links or told.batch > 1 or told.within else ""
-    return f',"trace_id":"{told.trace_id}"{ids}{parent},"trace_flags":{parcel.trace_flags}{_trace_state(parcel)}{more}'
+        trace_id, span_id, parent_span_id, more = parcel.trace_id, parcel.span_id, parcel.parent_span_id, ""
+    else:
+        trace_id, span_id, parent_span_id, *_ = told
+        more = _more(told) if told.links or told.batch > 1 or told.within else ""
+    ids = f',"span_id":"{span_id}"' if span_id else ""
+    parent = f',"parent_span_id":"{parent_span_id}"' if parent_span_id else ""
+    state = _trace_state(parcel.trace_state, parcel.origin)
+    return f',"trace_id":"{trace_id}"{ids}{parent},"trace_flags":{parcel.trace_flags}{state}{more}'
 
 
 def _more(told: EnqueueSpan) -> str:
@@ -105,12 +109,10 @@ def _json(name: str) -> str:
     return msgspec.json.encode(name).decode()
 
 
-def _trace_state(parcel: Parcel) -> str:
-    """What else is told of its span, with all its events."""
-    if not parcel.trace_state and parcel.origin is None:
-        return ""
-    origin = parcel.origin and parcel.origin._asdict()
-    return fragment({"trace_state": parcel.trace_state or None, "origin": origin})
+@functools.lru_cache(maxsize=100)
+def _trace_state(state: str, origin: SpanIds | None) -> str:
+    """What else is told of a span, with all its events; the tasks of a bulk have it in common."""
+    return fragment({"trace_state": state or None, "origin": origin and origin._asdict()})
 
 
 def _fixed(parcel: Parcel, followers: int) -> bytes:
@@ -127,7 +129,7 @@ def _fixed(parcel: Parcel, followers: int) -> bytes:
             parcel.trace_id,
             parcel.span_id,
             parcel.trace_flags,
-            _trace_state(parcel),
+            _trace_state(parcel.trace_state, parcel.origin),
             round(parcel.traced_at * 1e6),
             parcel.periodic,
             followers,
