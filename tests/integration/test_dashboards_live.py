@@ -97,6 +97,8 @@ OF_EACH_EXPORTER: Final = {
     "Reconnects and failed snapshots",
     "Time of a scrape's parts",
     "Scrape time and samples",
+    "Pushed metrics",
+    "Pushed metrics",
     "CPU",
     "Memory",
     "Open files",
