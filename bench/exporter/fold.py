@@ -8,13 +8,15 @@ same reading, then ``labels().inc()`` and ``labels().observe()`` for the same fa
 import time
 from collections.abc import Callable, Iterator
 
+import msgspec
 import redis
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from limelight import RedisQueue, events
+from limelight import RedisQueue
 from limelight.consumer import Consumer
 from limelight.embedded import EmbeddedRedis
 from limelight.events import Event
+from limelight.packed_event import PackedEvent, decode_whole
 from limelight.storage.links import Links
 from limelight_exporter.catalog import BUCKETS, PHASES
 from limelight_exporter.queue_fold import QueueFold
@@ -63,26 +65,33 @@ def fill(queue: RedisQueue) -> tuple[int, float]:
     while client.hlen(queue.keys["tasks"]):
         time.sleep(0.01)
     consumer.stop()
-    originals = [fields[b"e"] for _, fields in client.xrange(queue.keys["events"])]
-    repeated = [(events.decode(one).seq, one) for one in originals if b'"consumer-st' not in one]
+    originals = [fields for _, fields in client.xrange(queue.keys["events"])]
+    repeated = [fields[b"m"] for fields in originals if b"m" in fields]
     pipeline = client.pipeline(transaction=False)
     seq = len(originals)
     for _ in range(COPIES):
-        for old, event in repeated:
+        for packed in repeated:
             seq += 1
-            pipeline.xadd(queue.keys["events"], {"e": event.replace(b'"seq":%d,' % old, b'"seq":%d,' % seq)})
+            pipeline.xadd(queue.keys["events"], {"m": numbered(packed, seq)})
         pipeline.execute()
     client.hset(queue.keys["meta"], "seq", seq)
-    return seq, sum(map(len, originals)) / len(originals)
+    return seq, sum(len(value) for fields in originals for value in fields.values()) / len(originals)
 
 
-def read_all(client: redis.Redis, queue: RedisQueue) -> Iterator[Event]:
+def numbered(packed: bytes, seq: int) -> bytes:
+    """The packed event under another number."""
+    places = msgspec.msgpack.decode(packed)
+    places[PackedEvent.__struct_fields__.index("seq")] = seq
+    return msgspec.msgpack.encode(places)
+
+
+def read_all(client: redis.Redis, queue: RedisQueue) -> Iterator[Event | PackedEvent]:
     """Read the stream in batches of 1,000 and decode every event."""
     position: bytes | str = "0"
     while reply := client.xread({queue.keys["events"]: position}, count=XREAD_COUNT):
         entries = reply[0][1] if isinstance(reply, list) else next(iter(reply.values()))[0]
         for _, fields in entries:
-            yield events.decode(fields[b"e"])
+            yield decode_whole(fields)
         position = entries[-1][0]
 
 
@@ -92,7 +101,7 @@ def decode_all(client: redis.Redis, queue: RedisQueue) -> None:
     while reply := client.xread({queue.keys["events"]: position}, count=XREAD_COUNT):
         entries = reply[0][1] if isinstance(reply, list) else next(iter(reply.values()))[0]
         for _, fields in entries:
-            events.decode(fields[b"e"])
+            decode_whole(fields)
         position = entries[-1][0]
 
 

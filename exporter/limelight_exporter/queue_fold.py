@@ -13,7 +13,7 @@ from . import catalog
 from .config_file import DEFAULTS, FileSettings
 from .exposition import Exposition
 from .floor import FloorFile
-from .fold import MetricEvent, decode
+from .fold import DECODERS, Told
 from .metric_state import QueueState
 from .ops import Add, Op
 from .snapshot import Saved, SnapshotStore
@@ -58,7 +58,7 @@ class QueueFold:
         self.loaded = False
         self.caught_up = False
         self.saved_at: float | None = None
-        self._source = StreamSource(links, queue, decode)
+        self._source = StreamSource(links, queue, DECODERS)
         self._store = SnapshotStore(links, queue, group)
         self._floor = floor
         self._kept: Position | None = None
@@ -186,7 +186,7 @@ class QueueFold:
             self.state.fold((), [Add(catalog.SET_ASIDE, (), count - self._set_aside)])
             self._set_aside = count
 
-    def _report(self, batch: Batch[MetricEvent]) -> None:
+    def _report(self, batch: Batch[Told]) -> None:
         if batch.lost:
             _log.warning("queue %s: %d events were gone before they were read", self.queue, batch.lost)
         if batch.rollbacks:
@@ -217,7 +217,7 @@ class QueueFold:
         self._folded = (state, snapshot.position)
 
 
-def take_in(state: QueueState, batch: Batch[MetricEvent]) -> None:
+def take_in(state: QueueState, batch: Batch[Told]) -> None:
     """Fold a batch, and what reading it found out, into a state."""
     state.fold((), _remarks(batch))
     for hour, events in batch.by_hour():
@@ -225,7 +225,7 @@ def take_in(state: QueueState, batch: Batch[MetricEvent]) -> None:
         state.fold(events)
 
 
-def _remarks(batch: Batch[MetricEvent]) -> Iterator[Op]:
+def _remarks(batch: Batch[Told]) -> Iterator[Op]:
     """What reading itself found out."""
     if batch.lost:
         yield Add(catalog.EVENTS_LOST, (), batch.lost)

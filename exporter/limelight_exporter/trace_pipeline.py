@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from limelight.errors import ConfigurationError, LimelightError, RedisError
-from limelight.events import Event, decode
+from limelight.events import Event
+from limelight.packed_event import decoders
 from limelight.storage.links import Links
 
 from . import catalog
@@ -49,7 +50,7 @@ class QueueTraces:
 
     def __init__(self, links: Links, queue: str, group: str, sink: SpanSink, tally: Tally) -> None:
         self._queue = queue
-        self._source = StreamSource(links, queue, decode)
+        self._source = StreamSource(links, queue, decoders(queue))
         self._cursor = Cursor(links, queue, f"traces:{group}")
         self._sink, self._tally = sink, tally
         self._position: Position | None = None

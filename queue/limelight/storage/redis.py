@@ -228,6 +228,7 @@ class RedisStorage:
                 where,
                 packing.micros(TRACE_AGE_SECONDS),
                 int(request.tell_ended),
+                packing.place(where),
                 *request.spans,
             ],
         )
@@ -248,6 +249,7 @@ class RedisStorage:
         """
         trace_age = packing.micros(TRACE_AGE_SECONDS)
         args: list[Any] = [packing.micros(lease_seconds), where, trace_age, int(tell_ended)]
+        args.append(packing.place(where))
         for lease in leases:
             args += [lease.task_id, lease.token, new_span_id(), new_trace_id()]
         replies = self._links.get().call(self._call("start", args))

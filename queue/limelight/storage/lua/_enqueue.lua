@@ -1,4 +1,4 @@
--- USES: _changes _places _new
+-- USES: _record _places _new
 -- Shared by the scripts that put a new task on a queue beside other changes. An item that waited in Redis is a packed
 -- array.
 
@@ -16,25 +16,20 @@ local function promise_followers(followers)
 end
 
 -- A task that follows another is in its trace, a child of its last run, and is given what it left.
-local function following(before, record, span, input)
-  local at, r = cmsgpack.unpack_one(record)
-  r[INPUT_LENGTH] = #input
-  if before[LAST_SPAN] ~= '' then
-    r[TRACE_ID] = string.sub(before[LAST_SPAN], 1, 32)
-    span = ',"trace_id":"' .. r[TRACE_ID] .. '","span_id":"' .. r[PARENT_SPAN]
-      .. '","parent_span_id":"' .. string.sub(before[LAST_SPAN], 34)
-      .. '","trace_flags":' .. r[TRACE_FLAGS] .. r[TRACE_STATE]
-  end
-  return cmsgpack.pack(r) .. string.sub(record, at + 1), span
+local function following(before, record, span)
+  if before[LAST_SPAN] == '' then return record, span end
+  local r, tail = unpacked(record)
+  r[TRACE_ID] = string.sub(before[LAST_SPAN], 1, 32)
+  return packed_record(r, tail), packed_span(r, r[PARENT_SPAN], string.sub(before[LAST_SPAN], 34))
 end
 
 -- `before`: the record of the task that this one follows, nil for a task of its own.
 local function enqueue(item, source, input, before)
-  local id, head, fixed, about, counts, span, where, began, priority, when, followers, body = unpack(item)
+  local id, head, fixed, counts, span, where, began, priority, when, followers, body = unpack(item)
   local due, expires = times(when)
   local score = next_score(tonumber(priority))
   local record = new_record(due, expires, score, head, fixed, followers, input, body)
-  if before then record, span = following(before, record, span, input) end
+  if before then record, span = following(before, record, span) end
   set(TASKS, id, record)
   if due > now then
     add(DELAYED, whole(due), id)
@@ -43,5 +38,5 @@ local function enqueue(item, source, input, before)
     add(READY_SINCE, NOW_US, id)
   end
   if not before then promise_followers(followers) end
-  tell('enqueued', false, source, new_event('', due, head, about, counts, span, where, began, ''), true)
+  tell_packed('enqueued', source, ENQUEUED_POSITIONS, new_event('', due, head, counts, span, where, began))
 end

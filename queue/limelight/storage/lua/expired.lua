@@ -5,6 +5,12 @@
 -- Returns: ids, reserved ones first.
 local FORGOTTEN = 600000000  -- µs after its last heartbeat
 local UNHEARD = 60000000  -- µs that who never said that it lives has to say so
+-- See _events.lua.
+local replication, cluster = redis.pcall('INFO', 'replication'), redis.pcall('INFO', 'cluster')
+local alone = type(replication) == 'string' and type(cluster) == 'string'
+  and string.find(replication, 'connected_slaves:0\r', 1, true) and string.find(replication, 'role:master', 1, true)
+  and string.find(cluster, 'cluster_enabled:0', 1, true)
+redis.call('HSET', META, 'alone', alone and '1' or '0')
 local lease = tonumber(ARGV[6])
 if grace(lease) then return {} end
 local ids = redis.call('ZRANGEBYSCORE', RESERVED, '-inf', whole(now - 1), 'LIMIT', 0, tonumber(ARGV[7]))
