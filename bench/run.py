@@ -2,12 +2,13 @@
 
 Suites: `queues` (the queue against others, each in an environment of its own under .bench-venv, each measurement
 on a fresh Redis) and `exporter` (its fold against reading alone, its scrapes and snapshots with 10,000 series, its
-gauges with a million tasks queued). Rounds are interleaved, figures are medians, and ratios are taken within a round,
-because absolute numbers of a shared machine mean little.
+gauges with a million tasks queued, its return after an hour away, a flood). Rounds are interleaved, figures are
+medians, and ratios are taken within a round, because absolute numbers of a shared machine mean little.
 
   make bench ARGS='queues --only drain --peers huey,taskiq --rounds 5'
   make bench ARGS='queues --size long'                    a million tasks where the usual run has 100,000
   make bench ARGS='queues --profile'                      our drain under py-spy, and what Redis did
+  make bench ARGS='exporter --parts away --events 1080000'  a tenth of an hour away, scaled up
   make bench ARGS='--publish .bench-runs/RUN.json'        write a run into docs/benchmarks.md
 """
 
@@ -18,7 +19,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +29,7 @@ from rich.progress import track
 BENCH: Final = Path(__file__).parent
 sys.path.insert(0, str(BENCH))
 
-from exporter import fold, looking, serving  # noqa: E402 - found by the line above
+from exporter import away, flood, fold, looking, serving  # noqa: E402 - found by the line above
 
 from limelight.embedded import EmbeddedRedis  # noqa: E402
 from queues import environments, plan, profile, targets  # noqa: E402
@@ -39,6 +40,16 @@ from report.record import Record, Row  # noqa: E402
 
 RUNS: Final = BENCH.parent / ".bench-runs"
 SUITES: Final = ("queues", "exporter")
+PARTS: Final = {
+    "fold": "fold",
+    "serving": "10,000 series",
+    "looking": "gauges",
+    "away": "away",
+    "flood": "flood",
+}
+"""Parts of the exporter's suite, and how tables name them."""
+ONCE: Final = ("away", "flood")
+"""Those of which one round says it all: they take minutes."""
 say: Final = Console(stderr=True).print
 
 
@@ -62,7 +73,7 @@ def main() -> None:
         if "queues" in options.suites:
             queues(options, record)
         if "exporter" in options.suites:
-            exporter(options.rounds, record)
+            exporter(options, record)
     except KeyboardInterrupt:
         say("stopped; what was measured so far is kept")
     record.about["seconds"] = round(time.monotonic() - began)
@@ -83,6 +94,16 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"of {', '.join(SUITES)}; both by default")
     parser.add_argument("--peers", default="all", help=f"all, none, or of {','.join(PEERS)} (all)")
     parser.add_argument("--only", default="", help=f"scenarios of queues: {scenarios}; all by default")
+    parser.add_argument("--parts", default="", help=f"of exporter: {', '.join(PARTS)}; all by default")
+    parser.add_argument(
+        "--events", type=int, default=away.AN_HOUR, help=f"told while the exporter is away ({away.AN_HOUR})"
+    )
+    parser.add_argument(
+        "--backlog",
+        type=int,
+        default=flood.BACKLOG,
+        help=f"events at the start of the flood ({flood.BACKLOG})",
+    )
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured (3)")
     parser.add_argument("--size", choices=SIZES, default="normal", help="how many tasks (normal)")
     parser.add_argument(
@@ -99,6 +120,7 @@ def arguments() -> argparse.Namespace:
     options = parser.parse_args()
     options.peers = PEERS if options.peers == "all" else names(parser, "peer", options.peers, PEERS)
     options.only = names(parser, "scenario", options.only, plan.SCENARIOS) or list(plan.SCENARIOS)
+    options.parts = names(parser, "part", options.parts, PARTS) or list(PARTS)
     options.suites = names(parser, "suite", ",".join(options.suites), SUITES) or SUITES
     if options.rounds < 1:
         parser.error("--rounds must be 1 or more")
@@ -153,14 +175,23 @@ def queues(options: argparse.Namespace, record: Record) -> None:
         record.save(options.out)
 
 
-def exporter(rounds: int, record: Record) -> None:
+def exporter(options: argparse.Namespace, record: Record) -> None:
     """The exporter: figures of one kind in the same round."""
-    parts = {"fold": fold, "10,000 series": serving, "gauges": looking}
-    for number in track(range(rounds), "measuring the exporter", console=Console(stderr=True)):
-        for part, module in parts.items():
-            for name, value in module.measure().items():
-                row = Row(scenario=f"exporter, {part}", figure="one process", setting="", contender=name)
-                record.add(number, value, row)
+    measures: dict[str, Callable[[], dict[str, float]]] = {
+        "fold": fold.measure,
+        "serving": serving.measure,
+        "looking": looking.measure,
+        "away": lambda: away.measure(options.events),
+        "flood": lambda: flood.measure(options.backlog),
+    }
+    for number in track(range(options.rounds), "measuring the exporter", console=Console(stderr=True)):
+        for part in options.parts:
+            if number == 0 or part not in ONCE:
+                for name, value in measures[part]().items():
+                    scenario = f"exporter, {PARTS[part]}"
+                    row = Row(scenario=scenario, figure="one process", setting="", contender=name)
+                    record.add(number, value, row)
+                record.save(options.out)
 
 
 def show(record: Record) -> None:

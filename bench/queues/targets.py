@@ -276,6 +276,36 @@ TARGETS: Final = (
         of_exporter("10,000 series", "memory of an exporter, MB"),
     ),
     Target(
+        "exporter: back after an hour away at 1,000 tasks/s (10.8 million events), s",
+        "under",
+        90,
+        of_exporter("away", "an hour away at 1,000 tasks/s (10.8 million events), s"),
+    ),
+    Target(
+        "exporter, 10,000 series: growth of memory over those events, MB",
+        "under",
+        5,
+        of_exporter("away", "growth of memory since the first piece, MB"),
+    ),
+    Target(
+        "exporter, a million events and 20,000/s more: seconds until it is ready",
+        "under",
+        60,
+        of_exporter("flood", "until it is ready, s"),
+    ),
+    Target(
+        "exporter, flooded: events counted ÷ told",
+        "at least",
+        1,
+        of_exporter("flood", "events counted ÷ told"),
+    ),
+    Target(
+        "exporter, flooded: scrapes that were not answered",
+        "at most",
+        0,
+        of_exporter("flood", "scrapes that were not answered"),
+    ),
+    Target(
         "exporter: gauges with 1,000,000 tasks ready ÷ with none",
         "at most",
         1.25,

@@ -107,6 +107,7 @@ LAG_EVENTS: Final = "limelight_exporter_stream_lag_events"
 LAG_SECONDS: Final = "limelight_exporter_stream_lag_seconds"
 SET_ASIDE: Final = "limelight_exporter_snapshots_set_aside_total"
 READERS_FORGOTTEN: Final = "limelight_exporter_readers_forgotten_total"
+GROUP_AGREES: Final = "limelight_exporter_group_agrees"
 QUEUES_LEFT_OUT: Final = "limelight_exporter_queues_left_out"
 SNAPSHOT_TIME: Final = "limelight_exporter_snapshot_timestamp_seconds"
 SNAPSHOT_FAILURES: Final = "limelight_exporter_snapshot_write_failures_total"
@@ -117,6 +118,8 @@ SPANS_EXPORTED: Final = "limelight_exporter_spans_exported_total"
 SPANS_DROPPED: Final = "limelight_exporter_spans_dropped_total"
 SPAN_FAILURES: Final = "limelight_exporter_span_export_failures_total"
 SPAN_LAG: Final = "limelight_exporter_span_lag_seconds"
+PUSHES: Final = "limelight_exporter_metric_pushes_total"
+SPAN_LEADER: Final = "limelight_exporter_is_span_leader"
 COLLECTOR_SECONDS: Final = "limelight_exporter_scrape_collector_duration_seconds"
 COLLECTOR_SUCCESS: Final = "limelight_exporter_scrape_collector_success"
 CLOCK_SKEW: Final = "limelight_exporter_clock_skew_seconds"
@@ -289,8 +292,14 @@ _ABOUT_EXPORTER: Final = (
     _own(
         READERS_FORGOTTEN,
         _Q,
-        "Readers of the stream, exporters mostly, that were not seen for a day: the stream waits for them no "
-        "longer. Counted by whoever noticed.",
+        "Readers of the stream, exporters mostly, that were not seen for longer than the queue keeps events: the "
+        "stream waits for them no longer. Counted by whoever noticed.",
+    ),
+    _own(
+        GROUP_AGREES,
+        _Q,
+        "1: all exporters of the group have the same buckets and limits. 0: another one that saves this queue's "
+        "snapshot has others, so the two serve different numbers; give both the same --config-file.",
     ),
     _own(
         QUEUES_LEFT_OUT,
@@ -313,6 +322,16 @@ _ABOUT_EXPORTER: Final = (
     ),
     _own(SPAN_FAILURES, ("code",), "Exports that failed and are repeated, by HTTP or gRPC status."),
     _own(SPAN_LAG, _Q, "Age of the oldest event whose span is still to be sent; 0 when there is none."),
+    _own(
+        PUSHES,
+        ("code",),
+        "Requests with metrics by OTLP, by HTTP or gRPC status; rejected: taken, but not all of it.",
+    ),
+    _own(
+        SPAN_LEADER,
+        _Q,
+        "Whether this exporter is the one of its group that sends the queue's spans (1) or not (0).",
+    ),
     _own(COLLECTOR_SECONDS, ("collector",), "How long a part of this scrape took."),
     _own(COLLECTOR_SUCCESS, ("collector",), "Whether a part of this scrape succeeded (1) or not (0)."),
     _own(

@@ -22,6 +22,7 @@ from .options import (
     OPTIONS,
     PAGE_TRACEBACKS,
 )
+from .trace_keep import NOTHING, TraceKeep, parsed
 from .url_template import fault_of
 
 __all__ = [
@@ -53,6 +54,7 @@ class Settings:
         group: Exporters of one group share a snapshot and the trace cursor.
         pubsub: Channels on which Huey 1.x tells its events.
         otlp_endpoint: Base URL of an OTLP receiver, None to go by the ``OTEL_*`` variables alone.
+        trace_keep: Which runs are exported although their trace is not sampled.
         log_level: One of `LOG_LEVELS`.
         state_dir: A folder of this exporter alone, where it keeps what it counted outside Redis too; None for nowhere.
         web_config_file: Who is served and how, "" for everybody in plain HTTP.
@@ -71,6 +73,7 @@ class Settings:
     group: str = DEFAULT_GROUP
     pubsub: tuple[str, ...] = ()
     otlp_endpoint: str | None = None
+    trace_keep: TraceKeep = NOTHING
     log_level: str = "info"
     state_dir: Path | None = None
     web_config_file: str = ""
@@ -129,6 +132,7 @@ def settings(**given: str | int | bool | Sequence[str] | None) -> Settings:
         group=_group(asked),
         pubsub=_channels(asked),
         otlp_endpoint=_endpoint(asked),
+        trace_keep=_trace_keep(asked),
         log_level=_log_level(asked),
         state_dir=Path(folder) if (folder := asked.text("state_dir")) else None,
         web_config_file=asked.text("web_config_file"),
@@ -233,6 +237,16 @@ def _endpoint(asked: _Given) -> str | None:
             "an OTLP endpoint looks like http://localhost:4318 (HTTP) or http://localhost:4317 (gRPC)",
         )
     return endpoint
+
+
+def _trace_keep(asked: _Given) -> TraceKeep:
+    try:
+        return parsed(asked.text("trace_keep"))
+    except ValueError as error:
+        asked.refuse(
+            "trace_keep", f"{str(error)!r}: take errors, slow:5s (ms, s, m or h) or lost, with commas between"
+        )
+        return NOTHING
 
 
 def _password(asked: _Given) -> str | None:

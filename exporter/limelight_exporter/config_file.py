@@ -64,6 +64,14 @@ class FileSettings(msgspec.Struct, frozen=True):
     buckets: tuple[float, ...] = BUCKETS
     limits: Limits = Limits()
 
+    @property
+    def shared(self) -> str:
+        """What all exporters of a group must have alike, in one word."""
+        limits = self.limits
+        bounds = "/".join(f"{bound:g}" for bound in self.buckets)
+        counts = f"tasks={limits.tasks},error_types={limits.error_types},series={limits.series}"
+        return f"{counts},buckets={bounds}"
+
 
 DEFAULTS: Final = FileSettings()
 

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Mapping
 from types import FrameType
 from typing import Final
 
@@ -14,9 +15,11 @@ from limelight.errors import ConfigurationError
 
 from .config import Settings
 from .metrics_pipeline import MetricsPipeline
-from .otlp_sink import sink_from
+from .metrics_push import MetricsPush, push_settings
+from .otlp import sink_from
 from .page import LivePage, Memory
 from .pubsub_source import Subscriptions
+from .retirement import Retirement
 from .scrape import Scrape
 from .tally import OwnTally
 from .trace_pipeline import TracePipeline
@@ -43,8 +46,10 @@ class Exporter:
         self._tally = OwnTally()
         sink = sink_from(settings.otlp_endpoint, os.environ, self._tally)
         memory = _memory(settings) if settings.page else None
-        self._metrics = MetricsPipeline(settings, self._tally, exemplars=sink is not None, memory=memory)
-        self._traces = TracePipeline(settings, sink, self._tally) if sink else None
+        self._metrics = MetricsPipeline(
+            settings, self._tally, exemplars=settings.trace_keep if sink else None, memory=memory
+        )
+        self._traces = TracePipeline(settings, sink, self._tally) if sink else Retirement(settings)
         self._subscriptions = Subscriptions(settings)
         rules = RulesFile(settings.web_config_file, self._tally)
         self._page = (
@@ -59,6 +64,8 @@ class Exporter:
             settings, self._metrics, self._subscriptions, self._tally, tracing=sink is not None,
             onlooker=self._page.note if self._page else None,
         )  # fmt: skip
+        pushing = push_settings(settings.otlp_endpoint, os.environ)
+        self._push = MetricsPush(pushing, self._scrape, self._tally) if pushing else None
         live = LiveRoutes(self._page, self._tally, settings.page_max_clients) if self._page else None
         self._app = WebApp(self._scrape, rules, live)
         if self._page is not None and not _is_protected(settings, rules):
@@ -109,12 +116,14 @@ class Exporter:
     def _start_pipelines(self) -> None:
         self._metrics.start()
         self._subscriptions.start()
-        if self._traces is not None:
-            self._traces.start()
+        self._traces.start()
+        if self._push is not None:
+            self._push.start()
 
     def _stop_pipelines(self) -> None:
-        if self._traces is not None:
-            self._traces.stop(STOP_SECONDS)
+        if self._push is not None:
+            self._push.stop()
+        self._traces.stop(STOP_SECONDS)
         self._subscriptions.stop(STOP_SECONDS)
         self._metrics.stop(STOP_SECONDS)
         self._scrape.close()
@@ -126,7 +135,8 @@ class Exporter:
 
 def _memory(settings: Settings) -> Memory:
     buckets = len(settings.file.buckets) + 1
-    return Memory(settings.group, buckets, tracebacks=settings.page_tracebacks != "off")
+    tracebacks = settings.page_tracebacks != "off"
+    return Memory(settings.group, buckets, tracebacks=tracebacks, keep=settings.trace_keep)
 
 
 def _is_protected(settings: Settings, rules: RulesFile) -> bool:
@@ -157,13 +167,18 @@ def check(settings: Settings) -> list[str]:
             read_rules(settings.web_config_file)
         except ConfigurationError as error:
             faults += str(error).split("\n")
-    try:
-        sink = sink_from(settings.otlp_endpoint, os.environ, OwnTally())
-    except ConfigurationError as error:
-        return [*faults, str(error)]
-    if sink is not None:
-        sink.close()
+    for asked in (_spans_asked, push_settings):
+        try:
+            asked(settings.otlp_endpoint, os.environ)
+        except ConfigurationError as error:
+            faults += [fault for fault in str(error).split("\n") if fault not in faults]
     return faults
+
+
+def _spans_asked(endpoint: str | None, environment: Mapping[str, str]) -> None:
+    """Raise ConfigurationError for what keeps spans from being sent."""
+    if (sink := sink_from(endpoint, environment, OwnTally())) is not None:
+        sink.close()
 
 
 def serve(settings: Settings) -> None:

@@ -17,11 +17,13 @@ from .floor import StateFolder
 from .page import Memory
 from .ports import Tally
 from .queue_fold import QueueFold
+from .trace_keep import TraceKeep
 
 POLL_SECONDS: Final = 0.25
 DISCOVER_SECONDS: Final = 1.0
 _BACK_OFF_SECONDS: Final = (0.25, 0.5, 1.0, 2.0, 4.0)
-_BATCHES_IN_A_ROW: Final = 20
+_IN_A_ROW_SECONDS: Final = 0.1
+"""How long one queue may be read while there is more on it, before it is the others' turn."""
 _NODE_AWAY_SECONDS: Final = 2.0
 """How long a queue whose node of a Cluster is away is left alone, so that it holds up no other."""
 _log = logging.getLogger(__name__)
@@ -33,7 +35,7 @@ class MetricsPipeline:
     Args:
         settings: Where Redis is, the group, and where to keep what was counted outside Redis.
         tally: Counts reconnects and failed saves.
-        exemplars: Whether metrics point at spans.
+        exemplars: Which spans are exported beside the sampled ones: metrics point at those. None: at none.
         memory: Takes what the live page shows; None for no page.
 
     Raises:
@@ -41,7 +43,12 @@ class MetricsPipeline:
     """
 
     def __init__(
-        self, settings: Settings, tally: Tally, *, exemplars: bool = False, memory: Memory | None = None
+        self,
+        settings: Settings,
+        tally: Tally,
+        *,
+        exemplars: TraceKeep | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self._links = connect(settings)
         self._settings = settings
@@ -133,10 +140,10 @@ class MetricsPipeline:
         now = time.monotonic()
         if now - self._discovered_at < DISCOVER_SECONDS and not self._nudged.is_set():
             return
-        self._discovered_at = now
         for queue in self._announced():
             if queue not in self._folds and queue not in self._refused:
                 self._adopt(queue)
+        self._discovered_at = now  # not before: a turn that asks nobody would pass for one that was answered
         self._tally.set(catalog.QUEUES_LEFT_OUT, (), len(self._refused))
 
     def _announced(self) -> Sequence[str]:
@@ -196,7 +203,8 @@ class MetricsPipeline:
     def _fold(self, fold: QueueFold) -> bool:
         if not fold.loaded:
             fold.load()
-        for _ in range(_BATCHES_IN_A_ROW):
+        until = time.monotonic() + _IN_A_ROW_SECONDS
+        while time.monotonic() < until:
             more = fold.step()
             if not more or self._nudged.is_set():
                 fold.keep()  # before it is served

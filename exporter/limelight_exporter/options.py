@@ -111,6 +111,10 @@ _TABLE: Final = (
         section="Traces", help="Where spans go; HTTP, or gRPC with OTEL_EXPORTER_OTLP_PROTOCOL=grpc.",
     ),
     Option(
+        name="trace_keep", flag="--trace-keep", variable="LIMELIGHT_TRACE_KEEP", metavar="RULES", section="Traces",
+        help="Send these runs too where their trace is not sampled: errors, slow:5s, lost; with commas between.",
+    ),
+    Option(
         name="config_file", flag="--config-file", variable="LIMELIGHT_CONFIG_FILE", metavar="FILE", section="General",
         help="Buckets, limits and which queues, in YAML.",
     ),

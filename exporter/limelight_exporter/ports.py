@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from .ops import SpanRecord
+
+
+class Delivery(NamedTuple):
+    """What became of a batch of spans.
+
+    Attributes:
+        done: Accepted, or refused for good and counted; if not, it is to be sent again.
+        said: Why not, as the collector said it.
+        wait_seconds: How long it wants to be left alone, None if it did not say.
+        everything: Whether another batch would fare no better.
+    """
+
+    done: bool
+    said: str = ""
+    wait_seconds: float | None = None
+    everything: bool = False
+
+
+DELIVERED: Final = Delivery(done=True)
 
 
 class SpanSink(Protocol):
     """Takes spans to a collector."""
 
-    def export(self, spans: Sequence[SpanRecord]) -> bool:
-        """True when the batch is done (accepted, or refused for good and counted); False to send it again."""
+    def export(self, spans: Sequence[SpanRecord]) -> Delivery:
+        """Send a batch and wait for the answer; an empty one is done."""
 
     def close(self) -> None:
-        """Give up what is under way; `export` answers False from now on."""
+        """Give up what is under way; from now on nothing is done any more."""
 
 
 class Tally(Protocol):

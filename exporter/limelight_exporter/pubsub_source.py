@@ -81,6 +81,8 @@ class Subscription:
 
     def _failed(self, error: LimelightError) -> None:
         trouble = explain(error)
+        if "permissions" in trouble:
+            trouble += f"; `limelight doctor --pubsub {self.channel}` says which right is missing"
         if trouble != self.trouble:
             _log.warning("channel %s: %s (trying again until it works)", self.channel, trouble)
         self.trouble = trouble

@@ -19,10 +19,14 @@ from .ops import Add, Op
 from .snapshot import Saved, SnapshotStore
 from .snapshot_format import Snapshot, covers
 from .stream_source import Batch, Position, StreamSource
+from .trace_keep import TraceKeep
 
 SAVE_SECONDS: Final = 5.0
 BATCH: Final = 500
-"""Events that are read at once: more of them do not fit into the processor's cache, and take longer each."""
+"""Events that are read at once, at least: more of them do not fit into the processor's cache, and take longer each."""
+_PER_KIND: Final = 16
+"""Where events are of many kinds, so many of each: what is done once per kind and batch weighs more than the cache."""
+_LARGEST_BATCH: Final = 5_000
 REFRESH_SECONDS: Final = 30.0
 """A cursor that stands still is saved this often, so that it is not taken for abandoned."""
 _log = logging.getLogger(__name__)
@@ -49,7 +53,7 @@ class QueueFold:
         queue: Name of the queue.
         group: Exporter group whose snapshot is shared.
         chosen: Buckets and limits.
-        exemplars: Whether histograms and failures point at spans: if they are exported.
+        exemplars: Which spans are exported beside the sampled ones; metrics point at those. None: at none.
         clock: Monotonic seconds.
         floor: Keeps what was counted outside Redis too.
         onlooker: Sees what is folded, for the live page.
@@ -62,7 +66,7 @@ class QueueFold:
         group: str,
         chosen: FileSettings = DEFAULTS,
         *,
-        exemplars: bool = False,
+        exemplars: TraceKeep | None = None,
         clock: Callable[[], float] = time.monotonic,
         floor: FloorFile | None = None,
         onlooker: Onlooker | None = None,
@@ -74,7 +78,7 @@ class QueueFold:
         self.caught_up = False
         self.saved_at: float | None = None
         self._source = StreamSource(links, queue, decode)
-        self._store = SnapshotStore(links, queue, group)
+        self._store = SnapshotStore(links, queue, group, chosen.shared)
         self._floor, self._onlooker = floor, onlooker
         self._kept: Position | None = None
         self._set_aside = 0
@@ -97,6 +101,16 @@ class QueueFold:
         """How many readers of this stream our saves found gone since this was asked last."""
         return self._store.cursor.take_forgotten()
 
+    @property
+    def to_catch_up(self) -> int:
+        """Events between what was folded and what was on the stream when it was loaded."""
+        return max(0, self._first_target - self.position.seq)
+
+    @property
+    def differs(self) -> bool:
+        """Whether another exporter of the group has other buckets or limits."""
+        return self._store.cursor.differs
+
     def load(self) -> None:
         """Begin with the newest state of the group, if there is one. Raises limelight's RedisError.
 
@@ -116,7 +130,8 @@ class QueueFold:
 
     def step(self) -> bool:
         """Read and fold one batch; True if there is more to read. Raises RedisError, having folded nothing."""
-        batch = self._source.read(self.position, BATCH)
+        count = min(_LARGEST_BATCH, max(BATCH, _PER_KIND * self.state.kinds))
+        batch = self._source.read(self.position, count)
         if batch.lost and self._skip_the_gap(batch.lost):
             return True
         self._report(batch)

@@ -97,6 +97,10 @@ class Scrape:
         return self._joint.ask(accept, time.monotonic() + budget_seconds)
 
     def _answer(self, accept: str, deadline: float) -> tuple[bytes, str]:
+        return self._renderer.render(self.gather(deadline), accept)
+
+    def gather(self, deadline: float) -> Exposition:
+        """All that there is to serve; by the deadline (monotonic seconds), or without what came too late."""
         exposition, began = Exposition(self._settings.file.buckets), time.monotonic()
         budget = max(0.0, deadline - began)
         look = self._look(began + budget * _LOOKING_SHARE)
@@ -112,7 +116,7 @@ class Scrape:
         self._show_events(exposition, look, looked)
         self._subscriptions.collect(exposition, self._pipeline.folds)
         self._show_exporter(exposition)
-        return self._renderer.render(exposition, accept)
+        return exposition
 
     def unready(self) -> Sequence[str]:
         """Why the exporter is not ready, one sentence each; empty when it is."""
@@ -120,8 +124,8 @@ class Scrape:
             return [f"{trouble}."]
         if self._pipeline.replayed:
             return self._subscriptions.unready()
-        behind = [name for name, fold in self._pipeline.folds.items() if not fold.caught_up]
-        return [f"Reading what queue {name} told before." for name in behind] or ["Looking for queues."]
+        behind = [fold for fold in self._pipeline.folds.values() if not fold.caught_up]
+        return [_progress(fold) for fold in behind] or ["Looking for queues."]
 
     def facts(self) -> Iterable[tuple[str, str]]:
         """Names and values for the landing page."""
@@ -230,8 +234,8 @@ class Scrape:
             current = name in folds and _collect(folds[name], look.queues.get(name), exposition)
             all_current &= current
             exposition.add(catalog.QUEUE_CURRENT, (name,), int(current))
-            if name in folds and (saved_at := folds[name].saved_at) is not None:
-                exposition.add(catalog.SNAPSHOT_TIME, (name,), saved_at)
+            if name in folds:
+                _show_group(folds[name], exposition)
         exposition.add(catalog.SERIES, (), sum(fold.state.series for fold in folds.values()))
         _show_collector(exposition, "events", time.monotonic() - began, success=all_current)
 
@@ -247,6 +251,18 @@ def _collect(fold: QueueFold, view: QueueView | None, exposition: Exposition) ->
         fold.state.collect(exposition, current=False)
         return False
     return fold.collect(exposition, view.epoch or "-", view.seq)
+
+
+def _progress(fold: QueueFold) -> str:
+    """How far a queue is that is still being caught up with."""
+    left = f": {fold.to_catch_up:,} events to go" if fold.loaded else ""
+    return f"Reading what queue {fold.queue} told before{left}."
+
+
+def _show_group(fold: QueueFold, exposition: Exposition) -> None:
+    exposition.add(catalog.GROUP_AGREES, (fold.queue,), int(not fold.differs))
+    if fold.saved_at is not None:
+        exposition.add(catalog.SNAPSHOT_TIME, (fold.queue,), fold.saved_at)
 
 
 def _is_gone(view: QueueView, position: Position | None) -> bool:

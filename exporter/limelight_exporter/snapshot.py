@@ -19,6 +19,7 @@ from .stream_source import Position
 
 _SAVE: Final = load("save", "limelight_exporter.lua")
 _CURSOR_FIELDS: Final = 7
+_NO_SETTINGS: Final = "-"
 _log = logging.getLogger(__name__)
 
 
@@ -36,18 +37,25 @@ class Saved(IntEnum):
 class Cursor:
     """The durable position of one reader of one queue's stream.
 
+    Attributes:
+        differs: Whether somebody else saves this cursor, and with other settings than ours.
+
     Args:
         links: The way to Redis.
         queue: Name of the queue.
         reader: Name of the reader; those of one name share the cursor, and the furthest wins.
+        settings: What they must have alike, in one word.
     """
 
-    def __init__(self, links: Links, queue: str, reader: str) -> None:
+    def __init__(self, links: Links, queue: str, reader: str, settings: str = _NO_SETTINGS) -> None:
         self._links = links
         self._keys = QueueKeys(queue)
         self._reader = reader
+        self._settings = settings
         self._forgotten = 0
         self._agreed: Position | None = None
+        self._answered = False
+        self.differs = False
 
     def load(self) -> Position | None:
         """The saved position; None if there is none that we can read."""
@@ -66,7 +74,7 @@ class Cursor:
         self._agreed = position
 
     def take_forgotten(self) -> int:
-        """How many readers our saves found unseen for a day, and dropped, since this was asked last."""
+        """How many readers our saves found away for too long, and dropped, since this was asked last."""
         count, self._forgotten = self._forgotten, 0
         return count
 
@@ -76,16 +84,33 @@ class Cursor:
         shared = ("0", self._keys.queue, "", "0", "")
         own = (self._reader, position.epoch, position.id, position.seq, snapshot, position.credit)
         agreed = ("", "") if self._agreed is None else (self._agreed.credit, self._agreed.seq)
-        code, *forgotten = self._links.to(keys[0]).idempotent(Call(_SAVE, keys, (*shared, *own, *agreed)))
+        call = Call(_SAVE, keys, (*shared, *own, *agreed, self._settings))
+        code, settings, *forgotten = self._links.to(keys[0]).idempotent(call)
+        self._compare(settings.decode("utf-8", "replace"))
         for reader in forgotten:
             self._forgotten += 1
             _log.warning(
-                "queue %s: reader %s has not been seen for a day and is forgotten; the stream waits for it no longer",
+                "queue %s: reader %s has not been seen for longer than events are kept and is forgotten; the stream "
+                "waits for it no longer",
                 self._keys.queue, reader.decode("utf-8", "replace"),
             )  # fmt: skip
         if int(code) == Saved.DONE:
             self.agree(position)
         return Saved(int(code))
+
+    def _compare(self, theirs: str) -> None:
+        """Notice who saved last with other settings; before our first save that may be who was here before us."""
+        differed = self.differs
+        self.differs = self._answered and theirs not in {"", _NO_SETTINGS, self._settings}
+        self._answered = True
+        if self.differs and not differed:
+            _log.error(
+                "queue %s: another exporter of group %s has other buckets or limits, so the two disagree: give both "
+                "the same --config-file. Theirs: %s. Ours: %s.",
+                self._keys.queue, self._reader, theirs, self._settings,
+            )  # fmt: skip
+        elif differed and not self.differs:
+            _log.info("queue %s: the exporters of group %s agree again", self._keys.queue, self._reader)
 
 
 class SnapshotStore:
@@ -99,13 +124,14 @@ class SnapshotStore:
         links: The way to Redis.
         queue: Name of the queue.
         group: Name of the exporter group.
+        settings: What its exporters must have alike, in one word.
     """
 
-    def __init__(self, links: Links, queue: str, group: str) -> None:
+    def __init__(self, links: Links, queue: str, group: str, settings: str = _NO_SETTINGS) -> None:
         self._links = links
         self._key = QueueKeys(queue).snapshot(group)
         self._group = group
-        self.cursor = Cursor(links, queue, group)
+        self.cursor = Cursor(links, queue, group, settings)
         self.set_aside = 0
 
     def load(self) -> Snapshot | None:

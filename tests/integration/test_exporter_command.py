@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,14 @@ def test_a_redis_that_wants_a_password_is_named_in_one_log_line(
         assert running.scrape().value("limelight_redis_up", redis=f"127.0.0.1:{server.port}/0") == 0
         assert running.terminate() == 0
     assert running.log.read_text().count("wants a password") == 1
+
+
+def test_redis_that_stays_away_is_told_once_and_is_no_reconnect(tmp_path: Path) -> None:
+    with ExporterProcess("redis://127.0.0.1:1/0", tmp_path / "log").wait_until_up() as running:
+        began = time.monotonic()
+        wait_until(lambda: time.monotonic() - began > 2.5)  # longer than it takes to look for queues again
+        assert running.scrape().value("limelight_exporter_redis_reconnects_total") == 0
+        assert running.log.read_text().count("trying again until it works") == 1
 
 
 def test_a_wrong_password_is_named_and_never_shown(own_redis: Callable[..., Any], tmp_path: Path) -> None:

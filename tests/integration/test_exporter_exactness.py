@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import pytest
 import redis
 from exporters import ExporterProcess, Scraped, get
 from old_snapshot import snapshot_of_version_1
+from running import client_of
 from servers import wait_until
 from starters import OwnRedis
 from stream_writer import StreamWriter, event, finished
 
+from limelight import RedisEventEmitter, RedisQueue
 from limelight.errors import ConfigurationError
 from limelight.keys import REGISTRY
 from limelight.storage.address import Address
@@ -24,7 +27,7 @@ from limelight_exporter.config import Settings
 from limelight_exporter.config_file import FileSettings, Limits
 from limelight_exporter.exporter import Exporter
 from limelight_exporter.queue_fold import QueueFold
-from limelight_exporter.snapshot import _SAVE
+from limelight_exporter.snapshot import _SAVE, Cursor, Saved
 from limelight_exporter.snapshot_format import VERSION, Snapshot, pack, unpack
 
 FINISHED = {"queue": "mail", "task": "send", "outcome": "success"}
@@ -372,7 +375,7 @@ def test_a_new_group_is_registered_before_it_reads(redis_url: str, links: Links)
     assert cursor.split()[6] == b"0-0", "nothing may be trimmed on its behalf"
 
 
-def test_a_reader_unseen_for_a_day_is_forgotten_with_a_log_line_and_a_metric(
+def test_a_reader_unseen_for_longer_than_events_stay_is_forgotten_with_a_log_line_and_a_metric(
     redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     writer = StreamWriter(redis_url)
@@ -382,7 +385,45 @@ def test_a_reader_unseen_for_a_day_is_forgotten_with_a_log_line_and_a_metric(
         ready(running)
         wait_until(lambda: own(Scraped(running.url), "readers_forgotten_total") == 1)
     assert not writer.client.hexists(writer.keys.cursors, "gone")
-    assert "reader gone has not been seen for a day" in caplog.text
+    assert "reader gone has not been seen for longer than events are kept" in caplog.text
+
+
+A_DAY, A_WEEK = 86_400.0, 7 * 86_400.0
+
+
+@pytest.mark.parametrize(
+    ("kept_seconds", "silent_seconds", "forgotten"),
+    [
+        (None, A_DAY + 60, True),
+        (None, A_DAY - 60, False),
+        (A_WEEK, A_DAY + 60, False),
+        (A_WEEK, A_WEEK + 60, True),
+        (3_600.0, 3_660.0, True),
+        (1.0, 200.0, False),  # an exporter that has nothing to say saves every half minute
+        (1.0, 400.0, True),
+        (0.0, 100 * A_WEEK, False),
+    ],
+)
+def test_how_long_a_reader_is_waited_for_is_how_long_consumers_say_that_events_stay(
+    redis_url: str, links: Links, kept_seconds: float | None, silent_seconds: float, forgotten: bool
+) -> None:
+    writer = StreamWriter(redis_url)
+    writer.finish_tasks(2)
+    if kept_seconds is not None:
+        emitter = RedisEventEmitter(max_age_seconds=kept_seconds)
+        RedisQueue("mail", url=redis_url, emitter=emitter).storage.expired(lease_seconds=10, count=1)
+    saved_ms = int((time.time() - silent_seconds) * 1_000)
+    writer.client.hset(writer.keys.cursors, "away", f"1-0 1 {saved_ms} first 1-0 {saved_ms} 0-0 -1")
+    fold = loaded(links)
+    assert fold.save()
+    assert writer.client.hexists(writer.keys.cursors, "away") is not forgotten
+    assert fold.take_forgotten() == int(forgotten)
+
+
+def test_a_consumer_that_tells_no_events_says_nothing_of_how_long_they_stay(redis_url: str) -> None:
+    queue = RedisQueue("mail", url=redis_url, events=False)
+    queue.storage.expired(lease_seconds=10, count=1)
+    assert not client_of(queue).hexists(queue.keys["meta"], "max_age")
 
 
 def test_a_forgotten_exporter_that_comes_back_goes_on_from_its_snapshot_and_counts_what_it_missed(
@@ -425,6 +466,7 @@ def test_a_save_compares_and_sets(redis_url: str) -> None:
             b"x",
             credit,
             *(agreed or ("", "")),
+            "-",
         )
         return int(answer[0])
 
@@ -434,6 +476,57 @@ def test_a_save_compares_and_sets(redis_url: str) -> None:
     assert save(20, -5, 0, 9) == -2, "also if it goes on from an earlier state"
     assert save(20, -5, 0, 10) == 1, "unless it goes on from this one"
     assert save(15, 0) == 1, "who counted more may be behind"
+
+
+def test_exporters_of_a_group_with_different_limits_both_say_so_until_they_agree(
+    redis_url: str, links: Links, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fold_with(tasks: int) -> QueueFold:
+        made = QueueFold(links, "mail", "default", FileSettings(limits=Limits(tasks=tasks)))
+        made.load()
+        return up_to_date(made)
+
+    writer = StreamWriter(redis_url)
+    writer.finish_tasks(3)
+    before = fold_with(200)
+    before.save()
+    one, other = fold_with(100), fold_with(100)
+    one.save()
+    assert not one.differs, "whoever was here before may have had other limits"
+    for fold in (other, one, other):
+        fold.save()
+    assert not one.differs
+    assert not other.differs
+    assert not caplog.records
+    one = fold_with(200)
+    for fold in (one, other, one, other):
+        fold.save()
+    assert one.differs
+    assert other.differs
+    assert "tasks=100" in caplog.text
+    assert "tasks=200" in caplog.text
+    assert sum(record.levelname == "ERROR" for record in caplog.records) == 2, "each says it once"
+    other = fold_with(200)
+    for fold in (other, one, other):
+        fold.save()
+    assert not one.differs
+    assert not other.differs
+
+
+def test_whether_a_group_agrees_is_a_metric(redis_url: str) -> None:
+    StreamWriter(redis_url).finish_tasks(1)
+    with exporter(redis_url) as running:
+        wait_until(lambda: own(Scraped(ready(running).url), "group_agrees") == 1)
+
+
+def test_traces_and_metrics_of_one_group_need_not_agree(redis_url: str, links: Links) -> None:
+    writer = StreamWriter(redis_url)
+    writer.finish_tasks(3)
+    position = loaded(links).position
+    cursor = Cursor(links, "mail", "traces:default")
+    for _ in range(3):
+        assert cursor.save(position) is Saved.DONE
+    assert not cursor.differs
 
 
 # -- Numbers that somebody forged -----------------------------------------------------------------------

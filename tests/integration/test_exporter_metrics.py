@@ -308,7 +308,8 @@ def test_redis_away_in_the_middle_hides_the_queue_and_loses_nothing(
         )
         back = Scraped(running.url)
         assert back.value("limelight_tasks_completed_total", **FINISHED) == 5
-        assert back.value("limelight_exporter_redis_reconnects_total") == 1
+        # What is folded is served at once, the turn that brought it is over a little later.
+        wait_until(lambda: Scraped(running.url).value("limelight_exporter_redis_reconnects_total") == 1)
 
 
 def test_a_redis_that_hangs_does_not_hold_a_scrape_beyond_its_time(faulty_proxy: Any, redis_url: str) -> None:
@@ -345,7 +346,7 @@ def test_the_stream_is_trimmed_only_behind_what_every_reader_saved_a_minute_ago(
     def save(reader: str, at: bytes, seq: int, seconds: int) -> Any:
         names = [keys["events"], keys["meta"], keys.cursors, keys.snapshot("")]
         clock = (1_700_000_000 + seconds) * 1_000_000
-        own = [clock, "mail", "", "0", "", reader, "first", at, seq, b"", 0, "", ""]
+        own = [clock, "mail", "", "0", "", reader, "first", at, seq, b"", 0, "", "", "-"]
         return client.eval(_SAVE.source.decode(), 4, *names, *own)[0]
 
     assert save("slow", half, 601, 0) == save("fast", tail, 1_200, 0) == 1

@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -53,6 +53,7 @@ class Prometheus:
         targets: What it scrapes, as ``host:port``.
         rules: Rule files to load.
         metrics_path: Where targets serve their metrics.
+        jobs: More of ``scrape_configs``, as Prometheus' documentation has them.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Prometheus:
         *,
         rules: Sequence[Path] = (),
         metrics_path: str = "/metrics",
+        jobs: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self._binary = needed(shutil.which("prometheus"), "prometheus", "apt install prometheus")
         self._folder = folder
@@ -75,7 +77,7 @@ class Prometheus:
         }
         self._configuration = {
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-            "scrape_configs": [scrape],
+            "scrape_configs": [scrape, *jobs],
             "rule_files": [str(path) for path in rules],
         }
 

@@ -12,6 +12,7 @@ import rich_click as click
 from click.core import ParameterSource
 from rich_click.utils import OptionGroupDict
 
+from limelight.cli.logs import TextLines
 from limelight.errors import ConfigurationError
 from limelight.storage.address import hidden
 from limelight_exporter import config
@@ -143,8 +144,8 @@ def _limits(limits: Limits) -> str:
 
 def _log_to_stderr(level: str) -> None:
     """Our own words from `level` on; libraries only when they warn, and OTLP's exporters not even then."""
-    logging.basicConfig(
-        level=logging.WARNING, stream=sys.stderr, format="%(asctime)s limelight %(levelname)s: %(message)s"
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(TextLines("%(asctime)s limelight %(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("limelight_exporter").setLevel(level.upper())
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)

@@ -15,6 +15,7 @@ from limelight_exporter.attendance import UNKNOWN_ERROR
 from limelight_exporter.fold import MetricEvent
 from limelight_exporter.labels import LENGTH_LIMIT
 from limelight_exporter.spans import exported_span
+from limelight_exporter.trace_keep import NOTHING, TraceKeep
 
 from .history import SLOTS, slot_of
 from .timelines import LONGEST_ID, cut_in_the_middle
@@ -63,9 +64,14 @@ class Group(msgspec.Struct, kw_only=True):
 
 
 class Failures:
-    """The groups of all queues together, the longest unheard of forgotten first. One thread counts, any may read."""
+    """The groups of all queues together, the longest unheard of forgotten first. One thread counts, any may read.
 
-    def __init__(self) -> None:
+    Args:
+        keep: Which spans are exported beside the sampled ones.
+    """
+
+    def __init__(self, keep: TraceKeep = NOTHING) -> None:
+        self._keep = keep
         self._lock = threading.Lock()
         self._groups: OrderedDict[Key, Group] = OrderedDict()
 
@@ -103,7 +109,7 @@ class Failures:
             (event.task or contract.UNKNOWN_TASK)[:LENGTH_LIMIT],
             (event.error_type or UNKNOWN_ERROR)[:LENGTH_LIMIT],
         )
-        exported = exported_span(event.trace_id, event.span_id, event.trace_flags)
+        exported = exported_span(event, self._keep)
         with self._lock:
             group = self._groups.get(key)
             if group is None:

@@ -12,6 +12,7 @@ from limelight.storage.links import Links
 from limelight_exporter.fold import MetricEvent
 from limelight_exporter.metric_state import QueueState
 from limelight_exporter.stream_source import Batch
+from limelight_exporter.trace_keep import NOTHING, TraceKeep
 
 from .failures import TRACEBACK_LIMIT, Failures
 from .history import SLOT_SECONDS, SLOTS, History
@@ -29,11 +30,12 @@ class Memory:
         group: Exporter group.
         buckets: Of a histogram, the one without an end included.
         tracebacks: Whether tracebacks are kept at all.
+        keep: Which spans are exported beside the sampled ones, to be pointed at.
     """
 
-    def __init__(self, group: str, buckets: int, *, tracebacks: bool) -> None:
+    def __init__(self, group: str, buckets: int, *, tracebacks: bool, keep: TraceKeep = NOTHING) -> None:
         self.group, self.buckets, self.tracebacks = group, buckets, tracebacks
-        self.timelines, self.failures = Timelines(), Failures()
+        self.timelines, self.failures = Timelines(keep), Failures(keep)
         self._recorders: dict[str, Recorder] = {}
 
     @property

@@ -16,6 +16,7 @@ import msgspec
 from limelight import events as contract
 from limelight.events import Event
 from limelight_exporter.spans import exported_span
+from limelight_exporter.trace_keep import NOTHING, TraceKeep
 
 MOST_TASKS: Final = 200
 MOST_STEPS: Final = 32
@@ -90,9 +91,14 @@ class Timeline(msgspec.Struct, frozen=True):
 
 
 class Timelines:
-    """The timelines of all queues together, the longest unheard of forgotten first. One thread takes, any may read."""
+    """The timelines of all queues together, the longest unheard of forgotten first. One thread takes, any may read.
 
-    def __init__(self) -> None:
+    Args:
+        keep: Which spans are exported beside the sampled ones.
+    """
+
+    def __init__(self, keep: TraceKeep = NOTHING) -> None:
+        self._keep = keep
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, Timeline] = OrderedDict()
         self._mask = 0
@@ -115,7 +121,7 @@ class Timelines:
             before = self._kept.get(event.id)
             if before is None:
                 self._count_new(int(event.timestamp // 10))
-            self._kept[event.id] = _grown(before, event, traceback_limit)
+            self._kept[event.id] = _grown(before, event, _step(event, self._keep), traceback_limit)
             self._kept.move_to_end(event.id)
             while len(self._kept) > MOST_TASKS:
                 self._kept.popitem(last=False)
@@ -139,8 +145,7 @@ class Timelines:
             self._mask, self._new = min(_SPARSEST, self._mask * 2 + 1), 0
 
 
-def _grown(before: Timeline | None, event: Event, traceback_limit: int) -> Timeline:
-    step = _step(event)
+def _grown(before: Timeline | None, event: Event, step: Step, traceback_limit: int) -> Timeline:
     steps = (*before.steps, step) if before else (step,)
     if len(steps) > MOST_STEPS:
         steps = (steps[0], *steps[2:])
@@ -158,8 +163,8 @@ def _grown(before: Timeline | None, event: Event, traceback_limit: int) -> Timel
     )  # fmt: skip
 
 
-def _step(event: Event) -> Step:
-    exported = exported_span(event.trace_id, event.span_id, event.trace_flags)
+def _step(event: Event, keep: TraceKeep) -> Step:
+    exported = exported_span(event, keep)
     return Step(
         status=event.status, timestamp=event.timestamp, attempt=event.attempt, max_attempts=event.max_attempts,
         run=event.run, retries=event.retries, retry_delay=event.retry_delay, execute_time=event.execute_time,

@@ -8,8 +8,8 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Final
+from weakref import WeakValueDictionary
 
 from limelight_exporter.ports import Pages
 
@@ -18,7 +18,7 @@ _GZIP_LEVEL: Final = 5
 
 
 class Page:
-    """A rendered exposition.
+    """A rendered exposition; any thread may use it.
 
     Attributes:
         body: The text.
@@ -27,11 +27,16 @@ class Page:
 
     def __init__(self, body: bytes, content_type: str) -> None:
         self.body, self.content_type = body, content_type
+        self._lock = threading.Lock()
+        self._zipped: bytes | None = None
 
-    @cached_property
+    @property
     def zipped(self) -> bytes:
-        """The body by gzip."""
-        return gzip.compress(self.body, compresslevel=_GZIP_LEVEL)
+        """The body by gzip, made once; who asks meanwhile waits for it."""
+        with self._lock:
+            if self._zipped is None:
+                self._zipped = gzip.compress(self.body, compresslevel=_GZIP_LEVEL)
+            return self._zipped
 
 
 @dataclass(eq=False, slots=True)
@@ -56,6 +61,7 @@ class ScrapeDesk:
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="limelight-render")
         self._lock = threading.Lock()
         self._waiting: dict[str, _Order] = {}
+        self._known = WeakValueDictionary[tuple[int, str], Page]()
 
     def close(self) -> None:
         """Take no more; what is being rendered ends by its own deadline."""
@@ -82,7 +88,17 @@ class ScrapeDesk:
     def _render(self, order: _Order) -> Page:
         with self._lock:
             del self._waiting[order.accept]
-        page = Page(*self._pages.metrics(order.accept, max(0.0, order.deadline - time.monotonic())))
+        budget = max(0.0, order.deadline - time.monotonic())
+        page = self._page(*self._pages.metrics(order.accept, budget))
         if order.zipped:
             _ = page.zipped
         return page
+
+    def _page(self, body: bytes, content_type: str) -> Page:
+        """The page of a body: one for all orders that `Pages` gave the same answer, so that it is zipped once."""
+        with self._lock:
+            key = (id(body), content_type)
+            page = self._known.get(key)
+            if page is None:
+                page = self._known[key] = Page(body, content_type)
+            return page

@@ -31,12 +31,16 @@ from .page import JsonLines, Page
     "--max-events", type=click.IntRange(1_000), default=RedisEventEmitter().max_events, show_default=True,
     help="What the application gives its RedisEventEmitter; Redis does not know.",
 )  # fmt: skip
+@click.option(
+    "--pubsub", "channels", multiple=True, metavar="CHANNEL",
+    help="Whether an exporter may listen to this channel of Huey 1.x, too. May be given more than once.",
+)  # fmt: skip
 @color_option
 @url_option
 @click.pass_context
 def doctor(
     ctx: click.Context, queues: tuple[str, ...], as_json: bool, repair: bool, strict: bool, max_events: int,
-    color: bool, url: str,
+    channels: tuple[str, ...], color: bool, url: str,
 ) -> None:  # fmt: skip
     """Check a Redis and its queues: what is well, what is not, what to do.
 
@@ -52,6 +56,7 @@ def doctor(
     Examples:
     limelight doctor
     limelight doctor mail --repair
+    limelight doctor --pubsub myapp
     limelight doctor --json --url rediss://app:secret@redis:6379/0 | jq 'select(.status != "ok")'
     """  # noqa: D301 - \b keeps the lines apart
     address = Address(url, {})
@@ -59,9 +64,8 @@ def doctor(
     statuses: set[Status] = set()
     with quiet_end():
         try:
-            for finding in _findings(
-                Examination(address, cap=max_events), queues, address.shown, repair=repair
-            ):
+            examination = Examination(address, cap=max_events)
+            for finding in _findings(examination, queues, channels, address.shown, repair=repair):
                 page.show(finding)
                 statuses.add(finding.status)
         except (RedisUnavailable, OutcomeUnknown, RedisRefused) as error:
@@ -73,9 +77,10 @@ def doctor(
 
 
 def _findings(
-    examination: Examination, chosen: Sequence[str], where: str, *, repair: bool
+    examination: Examination, chosen: Sequence[str], channels: Sequence[str], where: str, *, repair: bool
 ) -> Iterator[Finding]:
     yield from examination.servers()
+    yield from map(examination.channel, channels)
     known = examination.queues()
     queues = checked(chosen, known, where) if known else chosen
     if not queues and not known:

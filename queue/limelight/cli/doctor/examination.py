@@ -16,11 +16,11 @@ from limelight.storage.address import Address
 from limelight.storage.link import Link
 from limelight.storage.links import Links
 
-from .facts import QueueFacts, RightsFacts
+from .facts import ChannelFacts, QueueFacts, RightsFacts
 from .finding import Finding, Status
 from .queue_checks import QUEUE_CHECKS
-from .reading import lacking_rights, queue_facts, server_facts
-from .rights_check import rights
+from .reading import lacking_for_channel, lacking_rights, queue_facts, server_facts
+from .rights_check import channel, rights
 from .server_checks import SERVER_CHECKS
 from .strays import mend
 from .stream_checks import STREAM_CHECKS, cursors
@@ -77,6 +77,11 @@ class Examination:
         name = queue or _ANY_QUEUE
         lacking = lacking_rights(self._to(name), name, self._address.db)
         return rights(RightsFacts(queue=queue, user=self._user, lacking=lacking))
+
+    def channel(self, name: str) -> Finding:
+        """Whether an exporter may listen to a channel of Huey 1.x."""
+        lacking = lacking_for_channel(self._links.to(name), name)
+        return channel(ChannelFacts(channel=name, user=self._user, lacking=lacking))
 
     def queue(self, queue: str, *, repair: bool = False) -> list[Finding]:
         """What there is to say about a queue; with `repair`, after what can be put right was put right."""

@@ -145,3 +145,18 @@ class RightsFacts:
     queue: str
     user: str
     lacking: Mapping[Role, tuple[str, ...]] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelFacts:
+    """Whether we may listen to a channel.
+
+    Attributes:
+        channel: Which.
+        user: Who we are, "" if Redis does not say.
+        lacking: Rules for ``ACL SETUSER`` that are missing for it; None where it could not be tried.
+    """
+
+    channel: str
+    user: str
+    lacking: tuple[str, ...] | None

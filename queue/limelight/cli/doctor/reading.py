@@ -13,7 +13,7 @@ from limelight.keys import QueueKeys
 from limelight.storage.link import Link
 
 from .facts import CursorFacts, QueueFacts, ServerFacts, Stray, StreamFacts, Told
-from .rights import Role, needs
+from .rights import Need, Role, channel_needs, needs
 from .strays import INDEXES, strays
 
 RECENT_SECONDS: Final = 300.0
@@ -88,17 +88,28 @@ def lacking_rights(link: Link, queue: str, db: int) -> dict[Role, tuple[str, ...
     keys = QueueKeys(queue)
     lacking: dict[Role, tuple[str, ...]] = {}
     for role in Role:
-        wanted = list(needs(role, keys, db))
-        refusals = link.rehearse([need.words for need in wanted])
-        if refusals is None:
+        rules = _lacking(link, list(needs(role, keys, db)))
+        if rules is None:
             return None
-        rules = [
-            need.lacking(text)
-            for need, text in zip(wanted, refusals, strict=True)
-            if "permission" in text.lower()
-        ]
-        lacking[role] = tuple(dict.fromkeys(rules))
+        lacking[role] = rules
     return lacking
+
+
+def lacking_for_channel(link: Link, channel: str) -> tuple[str, ...] | None:
+    """The rights that an exporter lacks to listen to a channel; None and raises as `lacking_rights`."""
+    return _lacking(link, list(channel_needs(channel)))
+
+
+def _lacking(link: Link, wanted: Sequence[Need]) -> tuple[str, ...] | None:
+    refusals = link.rehearse([need.words for need in wanted])
+    if refusals is None:
+        return None
+    rules = [
+        need.lacking(text)
+        for need, text in zip(wanted, refusals, strict=True)
+        if "permission" in text.lower()
+    ]
+    return tuple(dict.fromkeys(rules))
 
 
 def queue_facts(link: Link, view: QueueView, *, cap: int) -> QueueFacts:

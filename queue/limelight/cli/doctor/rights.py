@@ -125,6 +125,13 @@ def needs(role: Role, keys: QueueKeys, db: int) -> Iterator[Need]:
     yield Need((command, REGISTRY, *_REST[command]), REGISTRY)
 
 
+def channel_needs(channel: str) -> Iterator[Need]:
+    """What an exporter must be allowed besides, to listen to a channel of Huey 1.x (``--pubsub``)."""
+    yield Need(("SUBSCRIBE", channel), channel)
+    yield Need(("UNSUBSCRIBE", channel))
+    yield Need(("PING",))
+
+
 def _declared(role: Role, keys: QueueKeys) -> list[str]:
     if role is Role.EXPORTER:
         return [*(keys[thing] for thing in _EXPORTER_KEYS), keys.snapshot("default")]

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from .facts import RightsFacts
+from typing import Final
+
+from .facts import ChannelFacts, RightsFacts
 from .finding import Finding, Status
 from .rights import Role
+
+_UNTRIED: Final = "may not begin a transaction, so its rights could not be tried"
+_TO_TRY: Final = "+multi +exec +discard"
 
 
 def rights(facts: RightsFacts) -> Finding:
     """Right for at least one role, or a user of no use."""
-    who = f"User {facts.user}" if facts.user else "This user"
+    who = _who(facts.user)
     if facts.lacking is None:
-        return _finding(
-            facts,
-            Status.WARN,
-            f"{who} may not begin a transaction, so its rights could not be tried",
-            fix="+multi +exec +discard",
-        )
+        return _finding(facts, Status.WARN, f"{who} {_UNTRIED}", fix=_TO_TRY)
     able = [role for role in Role if not facts.lacking[role]]
     unable = [role for role in Role if facts.lacking[role]]
     if not unable:
@@ -34,6 +34,21 @@ def rights(facts: RightsFacts) -> Finding:
         detail=what,
         fix=f"if that is not meant: {fix}" if able else fix,
     )
+
+
+def channel(facts: ChannelFacts) -> Finding:
+    """Right for an exporter that listens to a channel of Huey 1.x, or deaf."""
+    who, what = _who(facts.user), f"listen to channel {facts.channel}"
+    if facts.lacking is None:
+        return Finding(check="pubsub", status=Status.WARN, found=f"{who} {_UNTRIED}", fix=_TO_TRY)
+    if not facts.lacking:
+        return Finding(check="pubsub", status=Status.OK, found=f"{who} may {what}")
+    rule = f"ACL SETUSER {facts.user or 'USER'} {' '.join(facts.lacking)}"
+    return Finding(check="pubsub", status=Status.FAIL, found=f"{who} may not {what}", fix=rule)
+
+
+def _who(user: str) -> str:
+    return f"User {user}" if user else "This user"
 
 
 def _listed(roles: list[Role]) -> str:

@@ -74,7 +74,10 @@ def cursors(facts: QueueFacts) -> Iterator[Finding]:
 def _cursor(facts: QueueFacts, cursor: CursorFacts) -> Finding:
     silent = facts.now - cursor.saved_at
     reader = f"Reader {cursor.reader}"
-    fix = "is that exporter running, and does it reach Redis? A reader that was given up is forgotten after a day"
+    fix = (
+        "is that exporter running, and does it reach Redis? A reader that was given up is forgotten when it was "
+        "silent for longer than events are kept"
+    )
     if cursor.epoch != facts.view.epoch:
         return facts.finding(
             "cursors",

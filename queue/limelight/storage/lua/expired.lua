@@ -1,4 +1,5 @@
--- Which leases are over, after the grace that follows a silence; and forget who is long gone.
+-- Which leases are over, after the grace that follows a silence; and forget who is long gone. Notes in `meta` for how
+-- long events stay (`max_age`, µs): an exporter that is away for longer is not waited for.
 -- KEYS: reserved running meta consumers requests lanes lanes_used events
 -- USES: _grace
 -- ARGV: 6 lease µs, 7 how many at most, 8 µs that an event may stay on the stream ("0" for any time)
@@ -6,6 +7,9 @@
 local FORGOTTEN = 600000000  -- µs after its last heartbeat
 local UNHEARD = 60000000  -- µs that who never said that it lives has to say so
 local lease = tonumber(ARGV[6])
+if CAP ~= '0' and redis.call('HGET', META, 'max_age') ~= ARGV[8] then
+  set(META, 'max_age', ARGV[8])
+end
 if grace(lease) then return {} end
 local ids = redis.call('ZRANGEBYSCORE', RESERVED, '-inf', whole(now - 1), 'LIMIT', 0, tonumber(ARGV[7]))
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', RUNNING, '-inf', whole(now - 1), 'LIMIT', 0, tonumber(ARGV[7]))) do
