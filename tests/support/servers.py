@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -53,6 +53,7 @@ class Prometheus:
         targets: What it scrapes, as ``host:port``.
         rules: Rule files to load.
         metrics_path: Where targets serve their metrics.
+        configuration: A whole configuration in place of what these say.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Prometheus:
         *,
         rules: Sequence[Path] = (),
         metrics_path: str = "/metrics",
+        configuration: Mapping[str, Any] | None = None,
     ) -> None:
         self._binary = needed(shutil.which("prometheus"), "prometheus", "apt install prometheus")
         self._folder = folder
@@ -73,7 +75,7 @@ class Prometheus:
             "metrics_path": metrics_path,
             "static_configs": [{"targets": list(targets)}],
         }
-        self._configuration = {
+        self._configuration = configuration or {
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
             "scrape_configs": [scrape],
             "rule_files": [str(path) for path in rules],

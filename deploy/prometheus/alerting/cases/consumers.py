@@ -149,7 +149,7 @@ _WORKERS: Final = (
     ),
     Case(
         alert="ThreadsAbandoned",
-        rule="one that came loose again is fine",
+        rule="a consumer that was replaced within the minute is fine",
         given=[series(catalog.ABANDONED, "0x5 1 0x20")],
         firing={"6m": [], "7m": []},
     ),
