@@ -29,6 +29,7 @@ BENCH: Final = Path(__file__).parent
 sys.path.insert(0, str(BENCH))
 
 from exporter import fold, looking, serving  # noqa: E402 - found by the line above
+from traces import export  # noqa: E402
 
 from limelight.embedded import EmbeddedRedis  # noqa: E402
 from queues import environments, plan, profile, targets  # noqa: E402
@@ -155,7 +156,7 @@ def queues(options: argparse.Namespace, record: Record) -> None:
 
 def exporter(rounds: int, record: Record) -> None:
     """The exporter: figures of one kind in the same round."""
-    parts = {"fold": fold, "10,000 series": serving, "gauges": looking}
+    parts = {"fold": fold, "10,000 series": serving, "gauges": looking, "spans": export}
     for number in track(range(rounds), "measuring the exporter", console=Console(stderr=True)):
         for part, module in parts.items():
             for name, value in module.measure().items():
