@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+EXTRAS ?= dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos chaos-exporter fuzz check format bench docs clean
+.PHONY: help demo test chaos chaos-exporter fuzz check format generate lock images bench docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -16,7 +17,7 @@ $(READY): pyproject.toml
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
 	  { echo "$(PYTHON) cannot make virtual environments. On Debian or Ubuntu: apt install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
 	@touch $@
 
 demo: $(READY) ## Run the main job on an embedded Redis (Ctrl-C ends it)
@@ -45,11 +46,27 @@ format: $(READY) ## Format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+generate: $(READY) ## Regenerate dashboards, rules and the chart's copies
+	@$(BIN)/python grafana/generate.py
+	@PYTHONPATH=deploy/prometheus $(BIN)/python -m alerting
+	@$(BIN)/python deploy/images.py
+	@$(BIN)/python deploy/chart_files.py
+
+lock: $(READY) ## Lock the versions that the image installs
+	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/python deploy/lock.py
+
+images: $(READY) ## Look up the digests of the images that we name (needs docker)
+	@$(BIN)/python deploy/images.py --resolve
+
 bench: $(READY) ## Measure the queue against its peers, and the exporter (ARGS=--help)
 	@$(BIN)/python bench/run.py $(ARGS)
 
-docs: $(READY) ## Check the documentation's links and generated tables
+docs: $(READY) ## Check the documentation, and build it as a site in .site/site (ARGS=serve to look at it)
 	@$(BIN)/python docs/check.py
+	@$(BIN)/python -c 'import zensical' 2>/dev/null || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@$(BIN)/python docs/build.py $(ARGS)
 
 clean: ## Remove the virtual environment and caches
-	rm -rf $(VENV) .bench-venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .site .bench-venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

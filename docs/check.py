@@ -11,7 +11,7 @@ from pathlib import Path
 from limelight import events
 from limelight.lifecycle import NEXT
 from limelight_exporter.catalog import CATALOG, Section
-from limelight_exporter.options import OPTIONS
+from limelight_exporter.options import OPTIONS, Option
 
 ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
@@ -53,11 +53,16 @@ def lifecycle_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _flag(option: Option) -> str:
+    """The flag with its value, if it takes one."""
+    return f"{option.flag} {option.metavar}".strip()
+
+
 def options_table() -> str:
     """The exporter's settings."""
     lines = ["| flag | environment | default | what it is |", "|---|---|---|---|"]
     lines += [
-        f"| {f'`{option.flag} {option.metavar}`' if option.flag else '–'} | `{option.variable}` "
+        f"| {f'`{_flag(option)}`' if option.flag else '–'} | `{option.variable}` "
         f"| {f'`{option.default}`' if option.default else '–'} | {option.help} |"
         for option in OPTIONS.values()
     ]

@@ -18,6 +18,7 @@ from limelight.events import Event
 from limelight.storage.links import Links
 from limelight_exporter.catalog import BUCKETS, PHASES
 from limelight_exporter.queue_fold import QueueFold
+from limelight_exporter.trace_keep import NOTHING
 
 TASKS = 40_000
 NAMES = 4
@@ -82,7 +83,7 @@ def decode_all(client: redis.Redis, queue: RedisQueue) -> None:
 
 def fold_all(links: Links, queue: str) -> None:
     """Fold the stream with the exporter's own code."""
-    fold = QueueFold(links, queue, "bench", exemplars=True)
+    fold = QueueFold(links, queue, "bench", exemplars=NOTHING)
     fold.load()
     while fold.step():
         pass

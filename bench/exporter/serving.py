@@ -17,6 +17,7 @@ from limelight_exporter.metric_state import QueueState
 from limelight_exporter.queue_fold import SAVE_SECONDS
 from limelight_exporter.snapshot_format import Snapshot, pack
 from limelight_exporter.stream_source import Position
+from limelight_exporter.trace_keep import NOTHING
 
 SERIES = 10_000
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -52,7 +53,7 @@ def measure() -> dict[str, float]:
 
 def state_of(series: int) -> tuple[QueueState, int]:
     """A state that serves so many series, and how many they are exactly."""
-    state, tasks = QueueState("bench", exemplars=True), 0
+    state, tasks = QueueState("bench", exemplars=NOTHING), 0
     while (count := served(state)) < series:
         tasks += 10
         state.fold([event("consumer-started", tasks=[f"task{n}" for n in range(tasks)])])

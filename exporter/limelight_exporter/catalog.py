@@ -118,6 +118,8 @@ SPANS_EXPORTED: Final = "limelight_exporter_spans_exported_total"
 SPANS_DROPPED: Final = "limelight_exporter_spans_dropped_total"
 SPAN_FAILURES: Final = "limelight_exporter_span_export_failures_total"
 SPAN_LAG: Final = "limelight_exporter_span_lag_seconds"
+PUSHES: Final = "limelight_exporter_metric_pushes_total"
+SPAN_LEADER: Final = "limelight_exporter_is_span_leader"
 COLLECTOR_SECONDS: Final = "limelight_exporter_scrape_collector_duration_seconds"
 COLLECTOR_SUCCESS: Final = "limelight_exporter_scrape_collector_success"
 CLOCK_SKEW: Final = "limelight_exporter_clock_skew_seconds"
@@ -125,6 +127,7 @@ RECONNECTS: Final = "limelight_exporter_redis_reconnects_total"
 SOURCE_INFO: Final = "limelight_exporter_source_info"
 SUBSCRIBED: Final = "limelight_exporter_subscribed"
 SUBSCRIPTION_BREAKS: Final = "limelight_exporter_subscription_breaks_total"
+PAGE_VIEWERS: Final = "limelight_exporter_page_viewers"
 WEB_CONFIG_TAKEN: Final = "limelight_exporter_web_config_last_reload_successful"
 
 _Q: Final = ("queue",)
@@ -319,6 +322,16 @@ _ABOUT_EXPORTER: Final = (
     ),
     _own(SPAN_FAILURES, ("code",), "Exports that failed and are repeated, by HTTP or gRPC status."),
     _own(SPAN_LAG, _Q, "Age of the oldest event whose span is still to be sent; 0 when there is none."),
+    _own(
+        PUSHES,
+        ("code",),
+        "Requests with metrics by OTLP, by HTTP or gRPC status; rejected: taken, but not all of it.",
+    ),
+    _own(
+        SPAN_LEADER,
+        _Q,
+        "Whether this exporter is the one of its group that sends the queue's spans (1) or not (0).",
+    ),
     _own(COLLECTOR_SECONDS, ("collector",), "How long a part of this scrape took."),
     _own(COLLECTOR_SUCCESS, ("collector",), "Whether a part of this scrape succeeded (1) or not (0)."),
     _own(
@@ -344,6 +357,11 @@ _ABOUT_EXPORTER: Final = (
         SUBSCRIPTION_BREAKS,
         _Q,
         "Times a pub/sub subscription broke: what was told until the next one is lost, nobody knows how much.",
+    ),
+    _own(
+        PAGE_VIEWERS,
+        (),
+        "Browsers that watch the live page now. Absent with --no-web.page.",
     ),
     _own(
         WEB_CONFIG_TAKEN,

@@ -13,7 +13,17 @@ from limelight.errors import ConfigurationError
 from limelight.storage.address import Address
 
 from .config_file import DEFAULTS, FileSettings, read_settings
-from .options import DEFAULT_GROUP, DEFAULT_HOST, DEFAULT_PORT, DEFAULT_REDIS_URL, LOG_LEVELS, OPTIONS
+from .options import (
+    DEFAULT_GROUP,
+    DEFAULT_HOST,
+    DEFAULT_PORT,
+    DEFAULT_REDIS_URL,
+    LOG_LEVELS,
+    OPTIONS,
+    PAGE_TRACEBACKS,
+)
+from .trace_keep import NOTHING, TraceKeep, parsed
+from .url_template import fault_of
 
 __all__ = [
     "DEFAULT_GROUP",
@@ -28,6 +38,8 @@ __all__ = [
 
 _GROUP: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _LONGEST_CHANNEL: Final = 200
+_MOST_PAGE_CLIENTS: Final = 200
+_SWITCHED: Final = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +54,15 @@ class Settings:
         group: Exporters of one group share a snapshot and the trace cursor.
         pubsub: Channels on which Huey 1.x tells its events.
         otlp_endpoint: Base URL of an OTLP receiver, None to go by the ``OTEL_*`` variables alone.
+        trace_keep: Which runs are exported although their trace is not sampled.
         log_level: One of `LOG_LEVELS`.
         state_dir: A folder of this exporter alone, where it keeps what it counted outside Redis too; None for nowhere.
         web_config_file: Who is served and how, "" for everybody in plain HTTP.
+        page: Whether there is a live page.
+        page_tracebacks: One of `PAGE_TRACEBACKS`.
+        page_max_clients: How many may watch it at a time.
+        trace_url: Where it leads for a trace, with ``{trace_id}``; "" for nowhere.
+        dashboard_url: Where it leads for a dashboard, with ``{queue}`` and ``{task}``; "" for nowhere.
         file: What the YAML file says.
     """
 
@@ -55,9 +73,15 @@ class Settings:
     group: str = DEFAULT_GROUP
     pubsub: tuple[str, ...] = ()
     otlp_endpoint: str | None = None
+    trace_keep: TraceKeep = NOTHING
     log_level: str = "info"
     state_dir: Path | None = None
     web_config_file: str = ""
+    page: bool = True
+    page_tracebacks: str = "auto"
+    page_max_clients: int = 20
+    trace_url: str = ""
+    dashboard_url: str = ""
     file: FileSettings = DEFAULTS
 
     @property
@@ -90,7 +114,7 @@ class _Given:
         self.faults.append(f"{OPTIONS[name].place}: {what}")
 
 
-def settings(**given: str | int | Sequence[str] | None) -> Settings:
+def settings(**given: str | int | bool | Sequence[str] | None) -> Settings:
     """Check all settings together; what is None or empty takes its default.
 
     Args:
@@ -108,9 +132,15 @@ def settings(**given: str | int | Sequence[str] | None) -> Settings:
         group=_group(asked),
         pubsub=_channels(asked),
         otlp_endpoint=_endpoint(asked),
+        trace_keep=_trace_keep(asked),
         log_level=_log_level(asked),
         state_dir=Path(folder) if (folder := asked.text("state_dir")) else None,
         web_config_file=asked.text("web_config_file"),
+        page=not _switch(asked, "no_page"),
+        page_tracebacks=_page_tracebacks(asked),
+        page_max_clients=_page_max_clients(asked),
+        trace_url=_address(asked, "trace_url", ("trace_id",)),
+        dashboard_url=_address(asked, "dashboard_url", ("queue", "task")),
         file=_file(asked),
     )
     if asked.faults:
@@ -155,6 +185,35 @@ def _log_level(asked: _Given) -> str:
     return level
 
 
+def _switch(asked: _Given, name: str) -> bool:
+    told = asked.text(name).lower()
+    if told not in _SWITCHED:
+        asked.refuse(name, f"{told!r}: take 1 for yes or 0 for no")
+    return _SWITCHED.get(told, False)
+
+
+def _page_tracebacks(asked: _Given) -> str:
+    when = asked.text("page_tracebacks").lower()
+    if when not in PAGE_TRACEBACKS:
+        asked.refuse("page_tracebacks", f"{when!r}: take one of {', '.join(PAGE_TRACEBACKS)}")
+    return when
+
+
+def _page_max_clients(asked: _Given) -> int:
+    text = asked.text("page_max_clients")
+    if text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= _MOST_PAGE_CLIENTS:
+        return int(text)
+    asked.refuse("page_max_clients", f"{text!r}: take a number from 1 to {_MOST_PAGE_CLIENTS}")
+    return 1
+
+
+def _address(asked: _Given, name: str, places: Sequence[str]) -> str:
+    template = asked.text(name)
+    if template and (fault := fault_of(template, places)):
+        asked.refuse(name, fault)
+    return template
+
+
 def _channels(asked: _Given) -> tuple[str, ...]:
     channels = asked.texts("pubsub")
     for channel in channels:
@@ -178,6 +237,16 @@ def _endpoint(asked: _Given) -> str | None:
             "an OTLP endpoint looks like http://localhost:4318 (HTTP) or http://localhost:4317 (gRPC)",
         )
     return endpoint
+
+
+def _trace_keep(asked: _Given) -> TraceKeep:
+    try:
+        return parsed(asked.text("trace_keep"))
+    except ValueError as error:
+        asked.refuse(
+            "trace_keep", f"{str(error)!r}: take errors, slow:5s (ms, s, m or h) or lost, with commas between"
+        )
+        return NOTHING
 
 
 def _password(asked: _Given) -> str | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import os
 import signal
 import threading
+from collections.abc import Mapping
 from types import FrameType
 from typing import Final
 
@@ -13,12 +15,15 @@ from limelight.errors import ConfigurationError
 
 from .config import Settings
 from .metrics_pipeline import MetricsPipeline
-from .otlp_sink import sink_from
+from .metrics_push import MetricsPush, push_settings
+from .otlp import sink_from
+from .page import LivePage, Memory
 from .pubsub_source import Subscriptions
+from .retirement import Retirement
 from .scrape import Scrape
 from .tally import OwnTally
 from .trace_pipeline import TracePipeline
-from .web import RulesFile, WebApp, WebServer, read_rules
+from .web import LiveRoutes, RulesFile, WebApp, WebServer, read_rules
 
 STOP_SECONDS: Final = 10.0
 _log = logging.getLogger(__name__)
@@ -40,14 +45,31 @@ class Exporter:
     def __init__(self, settings: Settings) -> None:
         self._tally = OwnTally()
         sink = sink_from(settings.otlp_endpoint, os.environ, self._tally)
-        self._metrics = MetricsPipeline(settings, self._tally, exemplars=sink is not None)
-        self._traces = TracePipeline(settings, sink, self._tally) if sink else None
-        self._subscriptions = Subscriptions(settings)
-        self._scrape = Scrape(
-            settings, self._metrics, self._subscriptions, self._tally, tracing=sink is not None
+        memory = _memory(settings) if settings.page else None
+        self._metrics = MetricsPipeline(
+            settings, self._tally, exemplars=settings.trace_keep if sink else None, memory=memory
         )
+        self._traces = TracePipeline(settings, sink, self._tally) if sink else Retirement(settings)
+        self._subscriptions = Subscriptions(settings)
         rules = RulesFile(settings.web_config_file, self._tally)
-        self._app = WebApp(self._scrape, rules)
+        self._page = (
+            LivePage(
+                settings, self._metrics, memory, self._tally, tracing=sink is not None,
+                protected=lambda: _is_protected(settings, rules),
+            )
+            if memory
+            else None
+        )  # fmt: skip
+        self._scrape = Scrape(
+            settings, self._metrics, self._subscriptions, self._tally, tracing=sink is not None,
+            onlooker=self._page.note if self._page else None,
+        )  # fmt: skip
+        pushing = push_settings(settings.otlp_endpoint, os.environ)
+        self._push = MetricsPush(pushing, self._scrape, self._tally) if pushing else None
+        live = LiveRoutes(self._page, self._tally, settings.page_max_clients) if self._page else None
+        self._app = WebApp(self._scrape, rules, live)
+        if self._page is not None and not _is_protected(settings, rules):
+            _log.warning("%s", _told_to_all(settings))
         self._web = WebServer(self._app, rules, settings.host, settings.port)
         self._thread = threading.Thread(target=self._web.run, name="limelight-web", daemon=True)
 
@@ -94,17 +116,47 @@ class Exporter:
     def _start_pipelines(self) -> None:
         self._metrics.start()
         self._subscriptions.start()
-        if self._traces is not None:
-            self._traces.start()
+        self._traces.start()
+        if self._push is not None:
+            self._push.start()
 
     def _stop_pipelines(self) -> None:
-        if self._traces is not None:
-            self._traces.stop(STOP_SECONDS)
+        if self._push is not None:
+            self._push.stop()
+        self._traces.stop(STOP_SECONDS)
         self._subscriptions.stop(STOP_SECONDS)
         self._metrics.stop(STOP_SECONDS)
         self._scrape.close()
         self._app.close()
         self._web.close()
+        if self._page is not None:
+            self._page.close()
+
+
+def _memory(settings: Settings) -> Memory:
+    buckets = len(settings.file.buckets) + 1
+    tracebacks = settings.page_tracebacks != "off"
+    return Memory(settings.group, buckets, tracebacks=tracebacks, keep=settings.trace_keep)
+
+
+def _is_protected(settings: Settings, rules: RulesFile) -> bool:
+    """Whether only those see the page who may: on this machine, or with a password or a certificate."""
+    return bool(rules.current.users or rules.current.needs_client) or _is_own(settings.host)
+
+
+def _is_own(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _told_to_all(settings: Settings) -> str:
+    shown = "messages and tracebacks" if settings.page_tracebacks == "on" else "messages"
+    return (
+        f"whoever reaches {settings.host} port {settings.port} sees the live page, with names of tasks and error "
+        f"{shown}; ask for a password with --web.config.file, or leave the page out with --no-web.page"
+    )
 
 
 def check(settings: Settings) -> list[str]:
@@ -115,13 +167,18 @@ def check(settings: Settings) -> list[str]:
             read_rules(settings.web_config_file)
         except ConfigurationError as error:
             faults += str(error).split("\n")
-    try:
-        sink = sink_from(settings.otlp_endpoint, os.environ, OwnTally())
-    except ConfigurationError as error:
-        return [*faults, str(error)]
-    if sink is not None:
-        sink.close()
+    for asked in (_spans_asked, push_settings):
+        try:
+            asked(settings.otlp_endpoint, os.environ)
+        except ConfigurationError as error:
+            faults += [fault for fault in str(error).split("\n") if fault not in faults]
     return faults
+
+
+def _spans_asked(endpoint: str | None, environment: Mapping[str, str]) -> None:
+    """Raise ConfigurationError for what keeps spans from being sent."""
+    if (sink := sink_from(endpoint, environment, OwnTally())) is not None:
+        sink.close()
 
 
 def serve(settings: Settings) -> None:

@@ -24,13 +24,17 @@ _LINES_AT_ONCE: Final = 500
 _NO_EXEMPLARS: Final[Mapping[int, Exemplar]] = {}
 
 
-class _Row(NamedTuple):
+class Row(NamedTuple):
+    """One sample of a counter, a gauge or an info."""
+
     labels: Sequence[str]
     value: float
     exemplar: Exemplar | None = None
 
 
-class _Distribution(NamedTuple):
+class Distribution(NamedTuple):
+    """One label set of a histogram; `counts` per bucket, not cumulative."""
+
     labels: Sequence[str]
     counts: Sequence[int]
     total: float
@@ -40,14 +44,20 @@ class _Distribution(NamedTuple):
 class Exposition:
     """The samples of one scrape; add them in any order, the catalogue's order is served.
 
+    Attributes:
+        buckets: Upper bounds of all histograms, without the one that has no end.
+        began: Queue → when counting its events began, Unix seconds; 0 if nobody knows.
+
     Args:
         buckets: Upper bounds of all histograms, without the one that has no end.
     """
 
     def __init__(self, buckets: Sequence[float] = BUCKETS) -> None:
+        self.buckets = tuple(buckets)
         self._bounds = tuple(floatToGoString(bound) for bound in (*buckets, math.inf))
-        self._rows: dict[str, list[_Row]] = {}
-        self._distributions: dict[str, list[_Distribution]] = {}
+        self._rows: dict[str, list[Row]] = {}
+        self.began: dict[str, float] = {}
+        self._distributions: dict[str, list[Distribution]] = {}
 
     def add(self, name: str, labels: Sequence[str], value: float, exemplar: Exemplar | None = None) -> None:
         """Add a counter or a gauge, or (whatever the value) an info.
@@ -58,7 +68,7 @@ class Exposition:
             value: In the metric's unit.
             exemplar: A span that stands for the last increase of a counter.
         """
-        self._rows.setdefault(name, []).append(_Row(labels, value, exemplar))
+        self._rows.setdefault(name, []).append(Row(labels, value, exemplar))
 
     def add_histogram(
         self,
@@ -78,7 +88,13 @@ class Exposition:
             exemplars: Bucket → a span that stands for its values.
         """
         rows = self._distributions.setdefault(name, [])
-        rows.append(_Distribution(labels, counts, total, exemplars))
+        rows.append(Distribution(labels, counts, total, exemplars))
+
+    def families(self) -> Iterator[tuple[Metric, Sequence[Row], Sequence[Distribution]]]:
+        """What was added, in the catalogue's order: samples of a metric, or label sets of a histogram."""
+        for name, metric in CATALOG.items():
+            if name in self._rows or name in self._distributions:
+                yield metric, self._rows.get(name, ()), self._distributions.get(name, ())
 
     def lines(self, *, openmetrics: bool, now: float) -> Iterator[str]:
         """The text, a family's head or one label set at a time.
@@ -139,7 +155,7 @@ def _head(metric: Metric, *, openmetrics: bool) -> str:
     return f"# HELP {family} {metric.help}\n# TYPE {family} {kind}\n{unit}"
 
 
-def _row(metric: Metric, row: _Row, latest: float | None) -> str:
+def _row(metric: Metric, row: Row, latest: float | None) -> str:
     labels = _labels(metric.labels, row.labels)
     value = "1.0" if metric.kind == "info" else _number(row.value)
     return (
@@ -150,7 +166,7 @@ def _row(metric: Metric, row: _Row, latest: float | None) -> str:
 
 
 def _distribution(
-    metric: Metric, row: _Distribution, bounds: Sequence[str], latest: float | None
+    metric: Metric, row: Distribution, bounds: Sequence[str], latest: float | None
 ) -> Iterator[str]:
     name, labels = metric.name, _labels(metric.labels, row.labels)
     bucket = f'{name}_bucket{{{labels},le="'

@@ -61,6 +61,7 @@ class MetricEvent(msgspec.Struct, kw_only=True, gc=False):
     error: bool = False
     v: int = contract.VERSION
     dropped: int = 0
+    id: str | None = None
     task: str | None = None
     wait: float | None = None
     duration: float | None = None

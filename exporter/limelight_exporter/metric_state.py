@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -22,8 +22,10 @@ from .fold import Kind, MetricEvent, Objectives, declared, fold, remarks
 from .labels import LENGTH_LIMIT, OTHER, Bounded
 from .ops import Add, Declare, Judge, Observe, Op, Spend
 from .recipe import Reading, Recipe
+from .trace_keep import TraceKeep
 
 _Labels = tuple[str, ...]
+_Seen = TypeVar("_Seen")
 _Key = tuple[str, str | None, str | None, str | None, bool, str | None]
 """The fields of a `Kind`."""
 
@@ -59,6 +61,7 @@ class SavedState(msgspec.Struct, frozen=True, kw_only=True):
         error_types: Likewise error types.
         objectives: Task → what it is held to.
         heard: When each task and error type was last heard of.
+        began: When counting began, Unix seconds: None before the first event, 0 where nobody wrote it down.
     """
 
     counters: dict[str, list[tuple[_Labels, int]]]
@@ -68,6 +71,7 @@ class SavedState(msgspec.Struct, frozen=True, kw_only=True):
     error_types: list[str]
     objectives: dict[str, dict[str, Objective]]
     heard: SavedAttendance = SavedAttendance()
+    began: float | None = 0.0
 
 
 class QueueState:
@@ -77,7 +81,7 @@ class QueueState:
         queue: Its name; the first label of every series.
         saved: What to go on from; metrics that are no longer, and histograms of other buckets, are left behind.
         chosen: Buckets and limits.
-        exemplars: Whether histograms and failures point at spans.
+        exemplars: Which spans are exported beside the sampled ones; metrics point at those. None: at none.
     """
 
     def __init__(
@@ -86,7 +90,7 @@ class QueueState:
         saved: SavedState | None = None,
         chosen: FileSettings = DEFAULTS,
         *,
-        exemplars: bool = False,
+        exemplars: TraceKeep | None = None,
     ) -> None:
         self._queue = queue
         self._buckets, self._limits = chosen.buckets, chosen.limits
@@ -103,6 +107,7 @@ class QueueState:
         self._recipes: dict[_Key, Recipe] = {}
         self._attendance = Attendance(saved.heard if saved else SavedAttendance())
         self._served: dict[tuple[str, _Labels], int] = {}
+        self._began = saved.began if saved else None
         for name, labels in _BORN_AT_ZERO:
             self._counter(name, labels)
         if saved is not None:
@@ -131,6 +136,8 @@ class QueueState:
             for op in ops:
                 self._carry_out(op)
             groups: defaultdict[_Key, list[MetricEvent]] = defaultdict(list)
+            if self._began is None and events:
+                self._began = events[0].timestamp
             for event in events:
                 if event.dropped or event.status == contract.EVENT_CONSUMER_STARTED:
                     # Whose series exist first depends on the order, so none of it may pass the other.
@@ -176,6 +183,8 @@ class QueueState:
             objectives = {
                 task: held for task, held in self._objectives.items() if current and task not in absent
             }
+        if self._began is not None:
+            exposition.began[self._queue] = self._began
         for name, labels, value, exemplar in counters:
             most = max(value, self._served.get((name, labels), 0))
             shown = most / MICROS if name in _OF_SECONDS else most
@@ -210,7 +219,18 @@ class QueueState:
             error_types=self._bounds["error_type"].values,
             objectives=dict(self._objectives),
             heard=self._attendance.save(),
+            began=self._began,
         )
+
+    def look(
+        self,
+        eye: Callable[
+            [Mapping[str, Mapping[_Labels, Counter]], Mapping[str, Mapping[_Labels, Histogram]]], _Seen
+        ],
+    ) -> _Seen:
+        """What a function makes of all counters and histograms, by metric and labels, while nobody folds."""
+        with self._lock:
+            return eye(self._counters, self._histograms)
 
     @property
     def series(self) -> int:

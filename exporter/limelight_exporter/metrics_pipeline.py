@@ -14,8 +14,10 @@ from . import catalog
 from .config import Settings
 from .connection import NO_ANSWER, connect, explain, exported_queues
 from .floor import StateFolder
+from .page import Memory
 from .ports import Tally
 from .queue_fold import QueueFold
+from .trace_keep import TraceKeep
 
 POLL_SECONDS: Final = 0.25
 DISCOVER_SECONDS: Final = 1.0
@@ -33,20 +35,28 @@ class MetricsPipeline:
     Args:
         settings: Where Redis is, the group, and where to keep what was counted outside Redis.
         tally: Counts reconnects and failed saves.
-        exemplars: Whether metrics point at spans.
+        exemplars: Which spans are exported beside the sampled ones: metrics point at those. None: at none.
+        memory: Takes what the live page shows; None for no page.
 
     Raises:
         ConfigurationError: The folder for that cannot be used.
     """
 
-    def __init__(self, settings: Settings, tally: Tally, *, exemplars: bool = False) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        tally: Tally,
+        *,
+        exemplars: TraceKeep | None = None,
+        memory: Memory | None = None,
+    ) -> None:
         self._links = connect(settings)
         self._settings = settings
         self._address = settings.redis_address
         self._group = settings.group
         self._folder = StateFolder(settings.state_dir, settings.group) if settings.state_dir else None
         self._tally = tally
-        self._exemplars = exemplars
+        self._exemplars, self._memory = exemplars, memory
         self._folds: dict[str, QueueFold] = {}
         self._refused: set[str] = set()
         self._broken: dict[str, float] = {}
@@ -152,8 +162,9 @@ class MetricsPipeline:
         try:
             floor = self._folder.file(queue) if self._folder else None
             fold = QueueFold(
-                self._links, queue, self._group, self._settings.file, exemplars=self._exemplars, floor=floor
-            )
+                self._links, queue, self._group, self._settings.file, exemplars=self._exemplars, floor=floor,
+                onlooker=self._memory.of(queue, self._links) if self._memory else None,
+            )  # fmt: skip
             self._folds = {**self._folds, queue: fold}
             self._tally.add(catalog.READERS_FORGOTTEN, (queue,), 0)
         except ConfigurationError as error:
@@ -186,6 +197,8 @@ class MetricsPipeline:
             self._tally.add(catalog.SNAPSHOT_FAILURES)
             raise
         self._tally.add(catalog.READERS_FORGOTTEN, (fold.queue,), fold.take_forgotten())
+        if self._memory is not None:
+            self._memory.recorders[fold.queue].keep()
 
     def _fold(self, fold: QueueFold) -> bool:
         if not fold.loaded:
@@ -217,6 +230,8 @@ class MetricsPipeline:
                     fold.step()
                     fold.keep()
                     fold.save()
+                    if self._memory is not None:
+                        self._memory.recorders[fold.queue].keep(now=True)
         except RedisError as error:
             self._tally.add(catalog.SNAPSHOT_FAILURES)
             _log.warning("last state not saved: %s", explain(error))

@@ -87,6 +87,7 @@ class SpanLink(msgspec.Struct, frozen=True):
 
     trace_id: str
     span_id: str
+    attributes: dict[str, Any] = {}
 
 
 class SpanRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,11 +98,14 @@ class SpanRecord(msgspec.Struct, frozen=True, kw_only=True):
         trace_id: 32 hex digits.
         span_id: 16 hex digits.
         parent_span_id: 16 hex digits, or None for a root.
+        trace_flags: The W3C trace flags, one byte.
         start: Unix nanoseconds.
         end: Unix nanoseconds, never before `start`.
         resource: The resource attributes of the process that did the work.
-        error: Description of the error status; None where there was no error.
-        size: Roughly how many bytes it takes on the wire.
+        attributes: Ours first, so that a limit on their number takes from those of users.
+        status: ``ERROR``, ``OK`` or ``UNSET``.
+        description: Of an error.
+        dropped: How many attributes, events and links were left out before it came to us.
     """
 
     name: str
@@ -110,11 +114,13 @@ class SpanRecord(msgspec.Struct, frozen=True, kw_only=True):
     span_id: str
     parent_span_id: str | None
     trace_state: str
+    trace_flags: int
     start: int
     end: int
     resource: dict[str, Any]
     attributes: dict[str, Any]
     events: tuple[SpanEvent, ...] = ()
     links: tuple[SpanLink, ...] = ()
-    error: str | None = None
-    size: int = 1_000
+    status: str = "UNSET"
+    description: str = ""
+    dropped: tuple[int, int, int] = (0, 0, 0)

@@ -10,6 +10,7 @@ DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 9898
 DEFAULT_GROUP: Final = "default"
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+PAGE_TRACEBACKS: Final = ("auto", "on", "off")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,7 @@ class Option:
         help: One sentence or two.
         default: As text, None for none.
         many: Whether it may be given more than once; in the environment separated by spaces.
+        switch: Whether it takes no value; in the environment 1 or 0.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Option:
     help: str
     default: str | None = None
     many: bool = False
+    switch: bool = False
 
     @property
     def place(self) -> str:
@@ -82,8 +85,34 @@ _TABLE: Final = (
         section="Web", help="TLS, users and headers, in the format of Prometheus' exporters; read again on change.",
     ),
     Option(
+        name="no_page", flag="--no-web.page", variable="LIMELIGHT_NO_WEB_PAGE", metavar="", section="Web", switch=True,
+        help="No live page at /, only links; nothing is remembered for it.",
+    ),
+    Option(
+        name="page_tracebacks", flag="--web.page-tracebacks", variable="LIMELIGHT_WEB_PAGE_TRACEBACKS", metavar="WHEN",
+        section="Web", default="auto",
+        help="Tracebacks on the page: on, off, or auto: where the address is this machine's own or a login is asked.",
+    ),
+    Option(
+        name="page_max_clients", flag="--web.page-max-clients", variable="LIMELIGHT_WEB_PAGE_MAX_CLIENTS",
+        metavar="NUMBER", section="Web", default="20",
+        help="How many may watch the page live at a time; the next ones load it every 10 s.",
+    ),
+    Option(
+        name="trace_url", flag="--web.trace-url", variable="LIMELIGHT_WEB_TRACE_URL", metavar="URL", section="Web",
+        help="Where the page leads for a trace, such as https://jaeger.example/trace/{trace_id}.",
+    ),
+    Option(
+        name="dashboard_url", flag="--web.dashboard-url", variable="LIMELIGHT_WEB_DASHBOARD_URL", metavar="URL",
+        section="Web", help="Where it leads for a dashboard: an address with {queue} and {task}.",
+    ),
+    Option(
         name="otlp_endpoint", flag="--otlp-endpoint", variable="LIMELIGHT_OTLP_ENDPOINT", metavar="URL",
         section="Traces", help="Where spans go; HTTP, or gRPC with OTEL_EXPORTER_OTLP_PROTOCOL=grpc.",
+    ),
+    Option(
+        name="trace_keep", flag="--trace-keep", variable="LIMELIGHT_TRACE_KEEP", metavar="RULES", section="Traces",
+        help="Send these runs too where their trace is not sampled: errors, slow:5s, lost; with commas between.",
     ),
     Option(
         name="config_file", flag="--config-file", variable="LIMELIGHT_CONFIG_FILE", metavar="FILE", section="General",

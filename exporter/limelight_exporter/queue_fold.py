@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, Protocol
 
 from limelight.storage.links import Links
 
@@ -19,6 +19,7 @@ from .ops import Add, Op
 from .snapshot import Saved, SnapshotStore
 from .snapshot_format import Snapshot, covers
 from .stream_source import Batch, Position, StreamSource
+from .trace_keep import TraceKeep
 
 SAVE_SECONDS: Final = 5.0
 BATCH: Final = 500
@@ -31,6 +32,19 @@ REFRESH_SECONDS: Final = 30.0
 _log = logging.getLogger(__name__)
 
 
+class Onlooker(Protocol):
+    """Sees one queue being folded; called by the thread that folds, it may not raise."""
+
+    def began(self) -> None:
+        """The state was taken from a snapshot; what it counted until then was not seen."""
+
+    def parts(self, state: QueueState, events: Sequence[MetricEvent]) -> Iterable[Sequence[MetricEvent]]:
+        """The events in pieces; each is folded before the next is asked for."""
+
+    def see(self, batch: Batch[MetricEvent]) -> None:
+        """What was folded."""
+
+
 class QueueFold:
     """Folds one queue; only one thread may call `load`, `step` and `save`, any may read the properties.
 
@@ -39,9 +53,10 @@ class QueueFold:
         queue: Name of the queue.
         group: Exporter group whose snapshot is shared.
         chosen: Buckets and limits.
-        exemplars: Whether histograms and failures point at spans: if they are exported.
+        exemplars: Which spans are exported beside the sampled ones; metrics point at those. None: at none.
         clock: Monotonic seconds.
         floor: Keeps what was counted outside Redis too.
+        onlooker: Sees what is folded, for the live page.
     """
 
     def __init__(
@@ -51,9 +66,10 @@ class QueueFold:
         group: str,
         chosen: FileSettings = DEFAULTS,
         *,
-        exemplars: bool = False,
+        exemplars: TraceKeep | None = None,
         clock: Callable[[], float] = time.monotonic,
         floor: FloorFile | None = None,
+        onlooker: Onlooker | None = None,
     ) -> None:
         self.queue = queue
         self._chosen, self._exemplars = chosen, exemplars
@@ -63,13 +79,13 @@ class QueueFold:
         self.saved_at: float | None = None
         self._source = StreamSource(links, queue, decode)
         self._store = SnapshotStore(links, queue, group, chosen.shared)
-        self._floor = floor
+        self._floor, self._onlooker = floor, onlooker
         self._kept: Position | None = None
         self._set_aside = 0
         self._clock = clock
         self._saved_seconds = clock()
         self._saved_position: Position | None = None
-        self._first_target = 0
+        self._first_seq, self._first_target = 0, 0
 
     @property
     def state(self) -> QueueState:
@@ -107,7 +123,10 @@ class QueueFold:
         else:
             self._begin()
         self._count_set_aside()
+        self._first_seq = self.position.seq
         self.loaded = True
+        if self._onlooker is not None:
+            self._onlooker.began()
 
     def step(self) -> bool:
         """Read and fold one batch; True if there is more to read. Raises RedisError, having folded nothing."""
@@ -116,7 +135,7 @@ class QueueFold:
         if batch.lost and self._skip_the_gap(batch.lost):
             return True
         self._report(batch)
-        take_in(self.state, batch)
+        take_in(self.state, batch, self._onlooker)
         self._folded = (self.state, batch.position)
         if not batch.more or self.position.seq >= self._first_target:
             self.caught_up = True
@@ -174,6 +193,12 @@ class QueueFold:
             self._take_over(theirs)
         return saved is Saved.DONE
 
+    @property
+    def replayed(self) -> tuple[int, int]:
+        """How many events that were there at the start, and not in the snapshot, are folded; and of how many."""
+        behind = max(0, self._first_target - self._first_seq)
+        return min(behind, max(0, self.position.seq - self._first_seq)), behind
+
     def reaches(self, epoch: str, seq: int) -> bool:
         """Whether everything up to that event of that epoch is in the state."""
         return self.loaded and self.position.epoch == epoch and self.position.seq >= seq
@@ -229,14 +254,19 @@ class QueueFold:
         state = QueueState(self.queue, snapshot.state, self._chosen, exemplars=self._exemplars)
         state.follow(self.state)
         self._folded = (state, snapshot.position)
+        if self._onlooker is not None:
+            self._onlooker.began()
 
 
-def take_in(state: QueueState, batch: Batch[MetricEvent]) -> None:
-    """Fold a batch, and what reading it found out, into a state."""
+def take_in(state: QueueState, batch: Batch[MetricEvent], onlooker: Onlooker | None = None) -> None:
+    """Fold a batch, and what reading it found out, into a state; an onlooker sees it, and the state at its moments."""
     state.fold((), _remarks(batch))
     for hour, events in batch.by_hour():
         state.begin_hour(hour)
-        state.fold(events)
+        for part in (events,) if onlooker is None else onlooker.parts(state, events):
+            state.fold(part)
+    if onlooker is not None:
+        onlooker.see(batch)
 
 
 def _remarks(batch: Batch[MetricEvent]) -> Iterator[Op]:

@@ -12,6 +12,7 @@ from .cells import MICROS, Counter, Exemplar, Histogram, micros
 from .fold import LONGEST_SECONDS, MetricEvent
 from .ops import Measure
 from .spans import exported_span
+from .trace_keep import TraceKeep
 
 _SUMMANDS: Final = (Measure.WAITED, Measure.RAN, Measure.BACKED_OFF, Measure.PARKED)
 
@@ -30,14 +31,16 @@ class Reading:
     spent: list[Counter] = field(default_factory=list)
     judges: list[tuple[int, Counter, Counter]] = field(default_factory=list)
 
-    def take(self, values: Sequence[int], events: Sequence[MetricEvent], *, exemplars: bool) -> None:
-        """Count values in µs, one of each of these events."""
+    def take(
+        self, values: Sequence[int], events: Sequence[MetricEvent], *, exemplars: TraceKeep | None
+    ) -> None:
+        """Count values in µs, one of each of these events; histograms point at spans that are exported by the rules."""
         for counter in self.spent:
             counter.value += sum(values)
         for histogram in self.histograms:
             touched = histogram.observe(values)
-            if exemplars:
-                _exemplify(histogram, touched, values, events)
+            if exemplars is not None:
+                _exemplify(histogram, touched, values, events, exemplars)
         for threshold, good, bad in self.judges:
             within = sum(value <= threshold for value in values)
             good.value += within
@@ -50,14 +53,14 @@ class Recipe:
 
     Attributes:
         malformed: Counts values that can be no duration.
-        exemplars: Whether histograms and `failures` point at spans.
+        exemplars: By which rules spans are exported that histograms and `failures` may point at; None: none are.
         counters: Are raised by one per event.
         failures: Those of them that count failures.
         readings: What is done with what the events measured.
     """
 
     malformed: Counter
-    exemplars: bool
+    exemplars: TraceKeep | None
     counters: list[Counter] = field(default_factory=list)
     failures: list[Counter] = field(default_factory=list)
     readings: dict[Measure, Reading] = field(default_factory=dict)
@@ -66,8 +69,8 @@ class Recipe:
         """Count events of the recipe's kind, in stream order."""
         for counter in self.counters:
             counter.value += len(events)
-        if self.exemplars and self.failures:
-            self._point_at_failure(events)
+        if self.exemplars is not None and self.failures:
+            self._point_at_failure(events, self.exemplars)
         for measure in (Measure.WAIT, Measure.DURATION):
             if (reading := self.readings.get(measure)) is not None:
                 self._read(measure, reading, events)
@@ -105,9 +108,9 @@ class Recipe:
         self.malformed.value += kept.count(False)
         return list(compress(events, kept)), [micros(list(compress(column, kept))) for column in columns]
 
-    def _point_at_failure(self, events: Sequence[MetricEvent]) -> None:
+    def _point_at_failure(self, events: Sequence[MetricEvent], keep: TraceKeep) -> None:
         for event in reversed(events):
-            if (ids := _span_of(event)) is not None:
+            if (ids := exported_span(event, keep)) is not None:
                 for counter in self.failures:
                     counter.exemplar = Exemplar(*ids, 1.0, event.timestamp)
                 return
@@ -119,18 +122,18 @@ def _are_sound(seconds: Sequence[float]) -> bool:
 
 
 def _exemplify(
-    histogram: Histogram, touched: int, values: Sequence[int], events: Sequence[MetricEvent]
+    histogram: Histogram,
+    touched: int,
+    values: Sequence[int],
+    events: Sequence[MetricEvent],
+    keep: TraceKeep,
 ) -> None:
     """The newest value in each bucket, if its span is exported, stands for those before it."""
     found = set[int]()
     for at in range(len(values) - 1, -1, -1):
         bucket = histogram.bucket_of(values[at])
-        if bucket not in found and (ids := _span_of(events[at])) is not None:
+        if bucket not in found and (ids := exported_span(events[at], keep)) is not None:
             histogram.exemplars[bucket] = Exemplar(*ids, values[at] / MICROS, events[at].timestamp)
             found.add(bucket)
             if len(found) == touched:
                 return
-
-
-def _span_of(event: MetricEvent) -> tuple[str, str] | None:
-    return exported_span(event.trace_id, event.span_id, event.trace_flags)

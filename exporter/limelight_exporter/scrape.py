@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
@@ -63,6 +63,7 @@ class Scrape:
         subscriptions: Hear what is told without a stream.
         tally: What the exporter counts about itself.
         tracing: Whether spans are exported, for the landing page.
+        onlooker: Is shown the gauges of each look, for the live page.
     """
 
     def __init__(
@@ -73,7 +74,9 @@ class Scrape:
         tally: OwnTally,
         *,
         tracing: bool,
+        onlooker: Callable[[Mapping[str, QueueView]], None] | None = None,
     ) -> None:
+        self._onlooker = onlooker
         self._links = connect(settings)
         self._settings = settings
         self._pipeline = pipeline
@@ -94,10 +97,16 @@ class Scrape:
         return self._joint.ask(accept, time.monotonic() + budget_seconds)
 
     def _answer(self, accept: str, deadline: float) -> tuple[bytes, str]:
+        return self._renderer.render(self.gather(deadline), accept)
+
+    def gather(self, deadline: float) -> Exposition:
+        """All that there is to serve; by the deadline (monotonic seconds), or without what came too late."""
         exposition, began = Exposition(self._settings.file.buckets), time.monotonic()
         budget = max(0.0, deadline - began)
         look = self._look(began + budget * _LOOKING_SHARE)
         looked = time.monotonic()
+        if self._onlooker is not None:
+            self._onlooker(look.queues)
         self._show_lag(exposition, look)
         self._pipeline.wait_for(
             {name: (view.epoch or "-", view.seq) for name, view in look.queues.items()},
@@ -107,7 +116,7 @@ class Scrape:
         self._show_events(exposition, look, looked)
         self._subscriptions.collect(exposition, self._pipeline.folds)
         self._show_exporter(exposition)
-        return self._renderer.render(exposition, accept)
+        return exposition
 
     def unready(self) -> Sequence[str]:
         """Why the exporter is not ready, one sentence each; empty when it is."""

@@ -104,6 +104,7 @@ class Batch(Generic[EventT]):
         rollbacks: How often Redis was found to have gone back.
         malformed: Reason → entries that were skipped for it.
         more: Whether to read again at once.
+        raws: Of each event what it was decoded from, for those who want more of it.
     """
 
     position: Position
@@ -113,6 +114,7 @@ class Batch(Generic[EventT]):
     rollbacks: int = 0
     malformed: Counter[str] = field(default_factory=Counter)
     more: bool = False
+    raws: list[bytes] = field(default_factory=list)
 
     def by_hour(self) -> Iterator[tuple[int, list[EventT]]]:
         """The events in stream order, those of one hour together."""
@@ -240,7 +242,11 @@ class StreamSource(Generic[EventT]):
         """
         start = batch.position
         if entries and (events := self._flawless(entries, start, given)):
-            batch.events, batch.hours = events, _hours_of(entries)
+            batch.events, batch.hours, batch.raws = (
+                events,
+                _hours_of(entries),
+                [fields[1] for _, fields in entries],
+            )
             newest = Mark(entries[-1][0].decode(), events[-1].seq)
             batch.position = Position(
                 epoch=start.epoch, id=newest.id, seq=newest.seq, begun=True,
@@ -265,6 +271,7 @@ class StreamSource(Generic[EventT]):
             own, begun, seq, skipped = True, True, event.seq, 0
             batch.events.append(event)
             batch.hours.append(hour_of(last_id))
+            batch.raws.append(_raw_of(entry))
         if not entries:
             batch.lost += max(0, last_seq - seq - skipped) if begun else 0
             seq, skipped = max(seq, last_seq), 0 if last_seq > seq else skipped
@@ -295,8 +302,7 @@ class StreamSource(Generic[EventT]):
 
     def _event(self, entry: _Entry) -> EventT | str:
         """The event of a stream entry, or the reason why there is none."""
-        fields = entry[1]
-        raw = dict(zip(fields[::2], fields[1::2], strict=True)).get(b"e", b"")
+        raw = _raw_of(entry)
         if len(raw) > OVERSIZED_BYTES:
             return "oversized"
         try:
@@ -308,6 +314,12 @@ class StreamSource(Generic[EventT]):
         if event.queue != self._queue or event.seq < 1:
             return "foreign"
         return event
+
+
+def _raw_of(entry: _Entry) -> bytes:
+    """What stands in the entry's field of events."""
+    fields = entry[1]
+    return dict(zip(fields[::2], fields[1::2], strict=True)).get(b"e", b"")
 
 
 def _is_forged(number: int, before: int, skipped: int, last: int, *, begun: bool) -> bool:

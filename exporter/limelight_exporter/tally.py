@@ -37,6 +37,11 @@ class OwnTally:
         with self._lock:
             self._values[metric, labels] = value
 
+    def highest(self, metric: str) -> float:
+        """The highest value of a metric over all its labels, 0 if it has none."""
+        with self._lock:
+            return max((value for (name, _), value in self._values.items() if name == metric), default=0.0)
+
     def collect(self, exposition: Exposition) -> None:
         """Add all of it to a scrape."""
         with self._lock:

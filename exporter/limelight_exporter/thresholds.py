@@ -43,3 +43,13 @@ SNAPSHOT_AGE_SECONDS: Final = 300
 RETENTION_USED_SHARE: Final = 0.5
 SCRAPE_SECONDS: Final = 3
 CLOCK_SKEW_SECONDS: Final = 5
+
+MOST_BAD_SHARE: Final = 0.9
+"""From here on a task is down, whatever its objective: with a target of 0.9 no share is fourteen times its budget."""
+LONGEST_RUN_FACTOR: Final = 2
+"""A run may take so many times the longest of the last day before a backlog without progress is a stall."""
+DEAD_LETTERS_KEPT_SECONDS: Final = 86_400
+ERRORS_LASTING_SECONDS: Final = 900
+"""Errors of a consumer itself that go on for so long are more than a bad moment."""
+RUNNING_SHORT_OF_MEMORY_SHARE: Final = 0.8
+OUT_OF_MEMORY_SHARE: Final = 0.95

@@ -10,7 +10,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from limelight.errors import ConfigurationError, LimelightError, RedisError
@@ -20,15 +20,15 @@ from limelight.storage.links import Links
 from . import catalog
 from .config import Settings
 from .connection import connect, explain, exported_queues
+from .leadership import Leadership, trace_reader
 from .ops import SpanRecord
-from .ports import SpanSink, Tally
+from .ports import Delivery, SpanSink, Tally
 from .snapshot import Cursor, Saved
-from .spans import sampled, span_of, tells_of_a_span
+from .spans import goes_out, span_of, tells_of_a_span
 from .stream_source import Batch, Position, StreamSource
+from .trace_keep import NOTHING, TraceKeep
 
-BATCH_SPANS: Final = 512
-BATCH_BYTES: Final = 3_000_000
-"""Below the 4 MiB that a collector takes over gRPC."""
+BATCH_EVENTS: Final = 512
 POLL_SECONDS: Final = 0.5
 SAVE_SECONDS: Final = 5.0
 REFRESH_SECONDS: Final = 30.0
@@ -36,8 +36,50 @@ LONGEST_BACK_OFF_SECONDS: Final = 30.0
 _log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
+class BackOff:
+    """Doubling waits up to 30 s, spread so that exporters do not knock together."""
+
+    failures: int = 0
+    until: float = float("-inf")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is time to try again."""
+        return time.monotonic() >= self.until
+
+    def failed(self, wait_seconds: float | None = None) -> None:
+        """Wait longer than the last time, or as long as somebody asked for."""
+        self.failures += 1
+        if wait_seconds is None:
+            longest = min(LONGEST_BACK_OFF_SECONDS, 0.5 * 2.0 ** min(self.failures, 10))
+            wait_seconds = longest * (0.5 + random.random() / 2)
+        self.until = time.monotonic() + wait_seconds
+
+    def succeeded(self) -> None:
+        """Begin anew."""
+        self.failures, self.until = 0, float("-inf")
+
+
+@dataclass(slots=True)
+class _Read:
+    """A batch, and what is in it for a collector.
+
+    Attributes:
+        left_out: Reason → spans that are not sent.
+    """
+
+    batch: Batch[Event]
+    records: list[SpanRecord]
+    left_out: dict[str, int]
+
+
 class QueueTraces:
     """One queue's spans, from its cursor to the tail of its stream.
+
+    Attributes:
+        queue: Its name.
+        rest: How long it is left alone, because the collector does not take a batch of it.
 
     Args:
         links: The way to Redis.
@@ -45,13 +87,17 @@ class QueueTraces:
         group: Exporter group; its members share the cursor.
         sink: Where spans go.
         tally: Counts dropped spans, and shows the lag.
+        keep: Which runs go out although they are not sampled.
     """
 
-    def __init__(self, links: Links, queue: str, group: str, sink: SpanSink, tally: Tally) -> None:
-        self._queue = queue
+    def __init__(
+        self, links: Links, queue: str, group: str, sink: SpanSink, tally: Tally, keep: TraceKeep = NOTHING
+    ) -> None:
+        self.queue = queue
+        self.rest = BackOff()
         self._source = StreamSource(links, queue, decode)
-        self._cursor = Cursor(links, queue, f"traces:{group}")
-        self._sink, self._tally = sink, tally
+        self._cursor = Cursor(links, queue, trace_reader(group))
+        self._sink, self._tally, self._keep = sink, tally, keep
         self._position: Position | None = None
         self._saved: Position | None = None
         self._saved_seconds = float("-inf")
@@ -65,28 +111,35 @@ class QueueTraces:
         """
         if self._position is None:
             self._position = self._saved = self._cursor.load() or self._registered()
-        batch = self._source.read(self._position, BATCH_SPANS)
-        self._show_lag(batch)
-        sent = False
-        for chunk in _chunks(self._records(batch.events)):
-            if not self._sink.export(chunk):
-                raise NotTaken(self._queue)
-            sent = True
-        self._count(batch)
-        self._position = batch.position
-        if sent or self._is_save_due():
+        read = self._read(self._source.read(self._position, BATCH_EVENTS))
+        self._show_lag(read.batch)
+        if read.records:
+            delivery = self._sink.export(read.records)
+            if not delivery.done:
+                raise NotTaken(self.queue, delivery)
+        self.rest.succeeded()
+        for reason, count in read.left_out.items():  # now, so that a repeat counts nothing twice
+            self._tally.add(catalog.SPANS_DROPPED, (reason,), count)
+        self._position = read.batch.position
+        if read.records or self._is_save_due():
             self.save()
-        return batch.more
+        return read.batch.more
 
     def save(self) -> None:
         """Save the position; where another exporter of the group is further on, go on from there."""
         if self._position is None or not self._position.begun:
             return
         outcome = self._cursor.save(self._position)
-        self._tally.add(catalog.READERS_FORGOTTEN, (self._queue,), self._cursor.take_forgotten())
+        self._tally.add(catalog.READERS_FORGOTTEN, (self.queue,), self._cursor.take_forgotten())
         if outcome in {Saved.BEHIND, Saved.OUTRANKED}:
             self._position = self._cursor.load() or self._position
         self._saved, self._saved_seconds = self._position, time.monotonic()
+
+    def leave(self) -> None:
+        """Another exporter leads: forget where we were, it will be further on. What is to send is no longer our lag."""
+        if self._position is not None:
+            self._position = None
+            self._tally.set(catalog.SPAN_LAG, (self.queue,), 0)
 
     def _registered(self) -> Position:
         """Begin with what is there, and have trimming wait for us before the first span is sent."""
@@ -99,34 +152,42 @@ class QueueTraces:
         moved = self._saved is None or self._position is None or self._saved.seq != self._position.seq
         return age > (SAVE_SECONDS if moved else REFRESH_SECONDS)
 
-    def _records(self, events: Sequence[Event]) -> Iterator[SpanRecord]:
-        for event in events:
-            if tells_of_a_span(event) and sampled(event) and (record := span_of(event)) is not None:
-                yield record
-
-    def _count(self, batch: Batch[Event]) -> None:
-        """Once the batch is done, so that a repeat counts nothing twice."""
-        telling = [event for event in batch.events if tells_of_a_span(event)]
-        recorded = [event for event in telling if sampled(event)]
-        self._tally.add(catalog.SPANS_DROPPED, ("unsampled",), len(telling) - len(recorded))
-        broken = sum(span_of(event) is None for event in recorded)
-        self._tally.add(catalog.SPANS_DROPPED, ("poison",), broken)
-        self._tally.add(catalog.SPANS_DROPPED, ("trimmed",), batch.lost)
+    def _read(self, batch: Batch[Event]) -> _Read:
+        read = _Read(batch, [], {"unsampled": 0, "poison": 0, "trimmed": batch.lost})
+        for event in batch.events:
+            if not tells_of_a_span(event):
+                continue
+            if not goes_out(event, self._keep):
+                read.left_out["unsampled"] += 1
+            elif (record := span_of(event, self._keep)) is None:
+                read.left_out["poison"] += 1
+            else:
+                read.records.append(record)
+        return read
 
     def _show_lag(self, batch: Batch[Event]) -> None:
         age = max(0.0, time.time() - batch.events[0].timestamp) if batch.events else 0.0
-        self._tally.set(catalog.SPAN_LAG, (self._queue,), age)
+        self._tally.set(catalog.SPAN_LAG, (self.queue,), age)
 
 
 class NotTaken(Exception):
-    """The collector did not take a batch; its one argument is the queue."""
+    """The collector did not take a batch.
+
+    Attributes:
+        queue: Whose it was.
+        delivery: What became of it.
+    """
+
+    def __init__(self, queue: str, delivery: Delivery) -> None:
+        super().__init__(queue)
+        self.queue, self.delivery = queue, delivery
 
 
 class TracePipeline:
-    """Exports the spans of all queues in a background thread.
+    """Exports the spans of all queues in a background thread; of a group, each queue's by one exporter.
 
     Args:
-        settings: Where Redis is, and the group.
+        settings: Where Redis is, the group, and what is kept.
         sink: Where spans go; closed at the end.
         tally: For the sink and for us.
     """
@@ -134,37 +195,44 @@ class TracePipeline:
     def __init__(self, settings: Settings, sink: SpanSink, tally: Tally) -> None:
         self._links = connect(settings)
         self._settings = settings
-        self._group = settings.group
         self._sink, self._tally = sink, tally
+        self._leadership = Leadership(settings, tally)
         self._queues: dict[str, QueueTraces | None] = {}
         self._stopping = threading.Event()
-        self._failures = 0
+        self._rest = BackOff()
         self._thread = threading.Thread(target=self._run, name="limelight-traces", daemon=True)
 
     def start(self) -> None:
         """Begin to export; returns at once, Redis and the collector may be down."""
+        self._leadership.start()
         self._thread.start()
 
     def stop(self, timeout_seconds: float = 10.0) -> None:
-        """Give up the batch under way (it is still on the stream), save the cursors, and end."""
+        """Give up the batch under way (it is still on the stream), save the cursors, let another lead, and end."""
         self._stopping.set()
         self._sink.close()
         if self._thread.is_alive():
             self._thread.join(timeout_seconds)
+        self._leadership.stop()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            more = False
             try:
-                pause = 0.0 if self._turn() else POLL_SECONDS
-                self._failures = 0
+                more = self._turn()
+                self._rest.succeeded()
             except NotTaken as error:
-                pause = self._back_off(f"the collector does not take the spans of queue {error}")
+                said = f" ({error.delivery.said})" if error.delivery.said else ""
+                self._back_off(
+                    f"the collector does not take the spans of queue {error.queue}{said}",
+                    error.delivery.wait_seconds,
+                )
             except LimelightError as error:
-                pause = self._back_off(f"no spans: {explain(error)}")
+                self._back_off(f"no spans: {explain(error)}")
             except Exception:
                 _log.exception("a fault in the export of spans; it goes on with the next turn")
-                pause = self._back_off("a fault in the export of spans")
-            self._stopping.wait(pause)
+                self._back_off("a fault in the export of spans")
+            self._stopping.wait(max(0.0 if more else POLL_SECONDS, self._rest.until - time.monotonic()))
         self._save_all()
 
     def _turn(self) -> bool:
@@ -173,44 +241,51 @@ class TracePipeline:
                 self._queues[queue] = self._adopted(queue)
         more = False
         for traces in self._queues.values():
-            more |= traces is not None and not self._stopping.is_set() and traces.step()
+            if traces is not None and not self._stopping.is_set():
+                more |= self._step(traces)
         return more
+
+    def _step(self, traces: QueueTraces) -> bool:
+        """One batch of one queue, if it is ours to send. A batch that alone is at fault holds up no other queue."""
+        if not self._leadership.leads(traces.queue):
+            traces.leave()
+            return False
+        if not traces.rest.is_over:
+            return False
+        try:
+            return traces.step()
+        except NotTaken as error:
+            if error.delivery.everything or self._stopping.is_set():
+                raise
+            if not traces.rest.failures:
+                _log.warning(
+                    "the collector does not take a batch of queue %s: %s (trying again)",
+                    traces.queue, error.delivery.said,
+                )  # fmt: skip
+            traces.rest.failed(error.delivery.wait_seconds)
+            return False
 
     def _adopted(self, queue: str) -> QueueTraces | None:
         try:
-            return QueueTraces(self._links, queue, self._group, self._sink, self._tally)
+            traces = QueueTraces(
+                self._links, queue, self._settings.group, self._sink, self._tally, self._settings.trace_keep
+            )
         except ConfigurationError as error:
             _log.warning("left out of the registry: %s", error)
             return None
+        self._leadership.watch(queue)
+        return traces
 
-    def _back_off(self, why: str) -> float:
-        """Seconds to wait: doubling up to 30, spread so that exporters do not knock together."""
-        if not self._failures:
+    def _back_off(self, why: str, wait_seconds: float | None = None) -> None:
+        if not self._rest.failures:
             _log.warning("%s (trying again until it works)", why)
-        self._failures += 1
-        return min(LONGEST_BACK_OFF_SECONDS, 0.5 * 2.0 ** min(self._failures, 10)) * (
-            0.5 + random.random() / 2
-        )
+        self._rest.failed(wait_seconds)
 
     def _save_all(self) -> None:
         try:
             for traces in self._queues.values():
-                if traces is not None:
+                if traces is not None and self._leadership.leads(traces.queue):
                     traces.save()
         except RedisError as error:
             _log.warning("trace cursors not saved: %s", explain(error))
         self._links.close()
-
-
-def _chunks(records: Iterator[SpanRecord]) -> Iterator[list[SpanRecord]]:
-    """Batches that a collector takes: at most 512 spans and about 3 MB."""
-    chunk: list[SpanRecord] = []
-    size = 0
-    for record in records:
-        if chunk and (len(chunk) == BATCH_SPANS or size + record.size > BATCH_BYTES):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(record)
-        size += record.size
-    if chunk:
-        yield chunk

@@ -26,12 +26,16 @@ from .errors import (
 )
 from .locks import TaskLock
 from .memory_queue import MemoryQueue
+from .privacy import Privacy
 from .rate_limit import RateLimit
 from .results import ChordResult, Result, ResultGroup
+from .running import current_task
 from .schedule import every
 from .task import Task
 from .task_queue import RedisHuey, RedisQueue
 from .task_wrapper import TaskWrapper
+from .tracecontext import continue_trace
+from .tracing import Tracing
 from .wire import MessagePack, SignedPickle
 
 __version__ = version("limelight")
@@ -47,6 +51,7 @@ __all__ = [
     "MemoryQueue",
     "MessagePack",
     "OutcomeUnknown",
+    "Privacy",
     "RateLimit",
     "RateLimitExceeded",
     "RedisEventEmitter",
@@ -66,11 +71,14 @@ __all__ = [
     "TaskLocked",
     "TaskTimeout",
     "TaskWrapper",
+    "Tracing",
     "UndecodableMessage",
     "UnknownTask",
     "check_timeout",
     "chord",
+    "continue_trace",
     "crontab",
+    "current_task",
     "every",
     "group",
     "time_remaining",

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from .emitter import about_task, failure, fragment
+from .events import EVENT_RETRYING
 from .job import Job, Q
 from .lifecycle import Decision, Fate, Retries, settle
 from .report import Report, failure_result, interrupted
@@ -20,7 +21,12 @@ WORKER_LOST: Final = "limelight.worker_lost"
 
 
 def settlement(
-    handed: Handed, report: Report, backoff: Backoff = STEADY, *, keep_result: bool = False
+    handed: Handed,
+    report: Report,
+    backoff: Backoff = STEADY,
+    *,
+    keep_result: bool = False,
+    told: Mapping[str, Any] | None = None,
 ) -> Settlement:
     """What a run's report means for its task.
 
@@ -29,17 +35,22 @@ def settlement(
         report: How the run went.
         backoff: How the delays of its retries grow and spread.
         keep_result: Whether what it leaves is to be kept where its result would be read.
+        told: Further keys of the closing event alone.
     """
     decision = settle(report.outcome, Retries(handed.retries, handed.retry_delay, backoff), random.random())
     result = report.result
     if (keep_result or handed.leaves) and decision.fate in {Fate.END, Fate.DEAD} and not result:
         result = _failure_result(handed, report.keys, decision.outcome)
+    own = fragment(told) if told else ""
+    closes_by_retrying = (
+        decision.status == EVENT_RETRYING
+    )  # that has no place for what is the closing event's alone
     about = about_task(handed.lease.task_id, handed.name, handed.retries, handed.retry_delay)
     return Settlement(
         handed.lease,
         decision,
-        report.fragment,
-        report.traceback,
+        report.fragment + own if closes_by_retrying else report.fragment,
+        "" if closes_by_retrying else report.traceback + own,
         result,
         about,
         reason=report.reason,
@@ -52,7 +63,7 @@ def hand_back(jobs: Iterable[Job[Q]]) -> None:
     """Have jobs that are not done settled as interrupted: they go back to the queue, the attempt not counted."""
     for job in jobs:
         if job.settlement is None:
-            job.settlement = settlement(job.handed, interrupted(job.watch))
+            job.settlement = settlement(job.handed, interrupted(job.watch), told=job.notes.keys())
 
 
 def burial(handed: Handed, error: Exception) -> Burial:
@@ -92,7 +103,7 @@ def log_failure(handed: Handed, keys: Mapping[str, Any], decision: Decision) -> 
         handed.lease.task_id,
         handed.attempt,
         keys["error_type"],
-        keys["error_message"],
+        keys["error_message"] or "(its message is not to be told)",
         again,
     )
     if decision.fate is Fate.DEAD and keys.get("traceback"):

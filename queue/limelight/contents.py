@@ -141,13 +141,17 @@ def task_of(stored: Stored, serializer: wire.Serializer) -> Task | None:
     arguments = arguments_of(record, serializer)
     if arguments.hidden:
         return None
+    message = wire.decode_message(record.body)
     try:
         options = TaskOptions(
             name=record.name,
             retries=record.retries,
             retry_delay=record.retry_delay,
-            retry_backoff=wire.decode_message(record.body).retry_backoff,
+            retry_backoff=message.retry_backoff,
+            retry_max_delay=message.backoff.longest_seconds,
+            retry_jitter=message.backoff.jitter,
             priority=record.priority,
+            timeout=message.timeout or None,
         )
     except ConfigurationError:
         return None

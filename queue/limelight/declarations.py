@@ -7,13 +7,14 @@ import difflib
 import functools
 import inspect
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Final, ParamSpec, TypeVar, overload
 
 from .catch_up import CatchUp, policy
 from .enqueueing import Enqueueing
+from .errors import ConfigurationError
 from .registry import DEFAULT_GRACE_SECONDS, Registered, Registry, held_to
 from .retry import LONGEST_DELAY_SECONDS
 from .schedule import Schedule, is_due, validated
@@ -60,6 +61,8 @@ class Declarations(Enqueueing):
         retry_max_delay: float = LONGEST_DELAY_SECONDS,
         retry_jitter: float = 0,
         slo: Slo | None = None,
+        trace_mode: str | None = None,
+        trace_arguments: Sequence[str] = (),
         **settings: Any,
     ) -> Callable[[Callable[P, R]], TaskWrapper[P, R]]: ...
 
@@ -77,6 +80,8 @@ class Declarations(Enqueueing):
         retry_max_delay: float = LONGEST_DELAY_SECONDS,
         retry_jitter: float = 0,
         slo: Slo | None = None,
+        trace_mode: str | None = None,
+        trace_arguments: Sequence[str] = (),
         **settings: Any,
     ) -> Callable[[Callable[P, R]], TaskWrapper[P, R]] | TaskWrapper[P, R]:
         """Declare a function as a task of this queue; see `TaskOptions`. Its name is by default the function's.
@@ -103,8 +108,11 @@ class Declarations(Enqueueing):
                 retry_max_delay=retry_max_delay,
                 retry_jitter=retry_jitter,
                 context=context,
+                trace_mode=trace_mode,
+                trace_arguments=trace_arguments,
                 settings=settings,
             )
+            _check_arguments(options, function)
             self.registry.add(Registered(options, function, objectives=held_to(options.name, slo, self.slo)))
             if settings:
                 _warn_of_misspelt(options.name, settings)
@@ -184,6 +192,18 @@ class Declarations(Enqueueing):
         """Calls of the periodic tasks that are due in the minute of a time, none of them enqueued."""
         periodic = self.registry.periodic.values()
         return [Task(options=task.options) for task, schedule in periodic if is_due(schedule, timestamp)]
+
+
+def _check_arguments(options: TaskOptions, function: Callable[..., Any]) -> None:
+    if not options.trace_arguments:
+        return
+    parameters = inspect.signature(function).parameters
+    unknown = [name for name in options.trace_arguments if name not in parameters]
+    if unknown:
+        raise ConfigurationError(
+            f"task {options.name!r}: trace_arguments names {', '.join(map(repr, unknown))}, "
+            f"its function has {', '.join(map(repr, parameters)) or 'no parameters'}"
+        )
 
 
 def _without_first(signature: inspect.Signature) -> inspect.Signature:

@@ -15,10 +15,12 @@ import msgspec
 
 from . import events
 from .errors import ConfigurationError
+from .privacy import EVERYTHING, Privacy
 
 NO_TASK: Final = ',"id":null,"task":null,"retries":null,"retry_delay":null,"execute_time":null'
 """The task keys of an event about no task."""
 
+_VALUE_LIMIT: Final = 1_024
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -67,15 +69,30 @@ def cut(text: str, limit: int) -> str:
     return f"{head}\n… {len(raw) - 2 * half} bytes left out …\n{tail}"
 
 
-def failure(error: BaseException, traceback: str | None = None) -> dict[str, str | None]:
-    """The keys that tell of an exception: type, message (at most 1 kB), traceback (at most 32 kB)."""
+def failure(
+    error: BaseException, traceback: str | None = None, privacy: Privacy = EVERYTHING
+) -> dict[str, str | None]:
+    """The keys that tell of an exception: type, message (at most 1 kB), traceback (at most 32 kB).
+
+    What may not be told is taken out before a text is cut, or half a secret might be left.
+    """
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     return {
-        "error_type": name,
-        "error_message": cut(_text(error), events.MESSAGE_LIMIT_BYTES),
-        "traceback": None if traceback is None else cut(traceback, events.TRACEBACK_LIMIT_BYTES),
+        "error_type": name[: events.TYPE_LIMIT],
+        "error_message": _told(_text(error), privacy, events.MESSAGE_LIMIT_BYTES)
+        if privacy.messages
+        else None,
+        "traceback": (
+            _told(traceback, privacy, events.TRACEBACK_LIMIT_BYTES)
+            if traceback is not None and privacy.tracebacks
+            else None
+        ),
     }
+
+
+def _told(text: str, privacy: Privacy, limit: int) -> str:
+    return cut(privacy.text(text), limit)
 
 
 def _text(error: BaseException) -> str:
@@ -100,6 +117,7 @@ def service_of(environment: Mapping[str, str], name: str) -> dict[str, str]:
     service = {"service.name": name} | {key.strip(): unquote(value.strip()) for key, value in pairs}
     if environment.get("OTEL_SERVICE_NAME"):
         service["service.name"] = environment["OTEL_SERVICE_NAME"]
+    service = {key: value[:_VALUE_LIMIT] for key, value in service.items()}
     return {key: value for key, value in service.items() if re.fullmatch(r"[\w.\-/]{1,200}", key)}
 
 

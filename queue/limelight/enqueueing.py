@@ -7,7 +7,6 @@ import contextlib
 import datetime as dt
 import functools
 import itertools
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple, overload
@@ -19,15 +18,21 @@ from .emitter import Speaker
 from .errors import CannotCarry, ConfigurationError, OutcomeUnknown, RedisError
 from .immediate import InlineWorker
 from .results import ChordResult, Result, ResultGroup
+from .sampling import RootSampler
 from .signals import SIGNAL_ENQUEUED
 from .storage.base import GroupParcel, Membership, Parcel
 from .storage.producing import Sending
 from .storage.redis import RedisStorage
 from .task import Task, as_seconds, as_timestamp, checked_id
-from .tracecontext import new_span_id, parent_of_enqueue
+from .tracecontext import Allowance
+from .tracing import Departure, Tracing, departure
+from .write_spans import Place, WriteSpans
 
 ENQUEUE_BATCH: Final = 500
 """How many calls `enqueue_many` sends in one write: Redis does nothing else meanwhile."""
+
+_NO_TRACING: Final = Tracing()
+_NEVER: Final = RootSampler(0.0)
 
 
 class _Write(NamedTuple):
@@ -67,6 +72,8 @@ class Enqueueing(Callbacks):
         serializer: Of the queue.
         max_redeliveries: How many lost workers a task may survive before it is a dead letter.
         message_limit: Bytes that the message of a call may have.
+        tracing: How its tasks are traced; None: they are not.
+        sampler: Which of the traces that begin here are recorded.
     """
 
     name: str
@@ -74,6 +81,8 @@ class Enqueueing(Callbacks):
     serializer: wire.Serializer
     max_redeliveries: int
     message_limit: int
+    tracing: Tracing | None
+    sampler: RootSampler
 
     def __init__(self) -> None:
         super().__init__()
@@ -113,7 +122,7 @@ class Enqueueing(Callbacks):
 
     def enqueue_call(self, task: Task) -> Result[Any]:
         """`enqueue` for a call that nothing follows."""
-        self._carry_out(_Write([self._parcel(task)], (), task, [task]))
+        self._carry_out(_Write([self.parcel(task)], (), task, [task]))
         return self._handle(task)
 
     def enqueue_many(self, tasks: Iterable[Task]) -> ResultGroup:
@@ -124,9 +133,11 @@ class Enqueueing(Callbacks):
                 very same objects again is safe for those of that write: those done before are refused by their id.
         """
         handles: list[Result[Any]] = []
+        tracing = self.tracing or Tracing()
+        allowance = Allowance(tracing.fanout)
         with contextlib.ExitStack() as before:  # while Redis does one write, the next is made
             for batch in _batches(tasks):
-                write = self._planned(canvas.plan(group(batch)), batch[0])
+                write = self._planned(canvas.plan(group(batch)), batch[0], allowance)
                 before.close()
                 begun = self._begin(write)
                 if begun.sending.posted:
@@ -140,10 +151,17 @@ class Enqueueing(Callbacks):
         """`enqueue` without blocking the event loop."""
         return await asyncio.to_thread(self.enqueue, task)
 
-    def _planned(self, plan: Plan, holder: Task) -> _Write:
-        parcels = [self._placed(placed) for placed in plan.tasks]
+    def _planned(self, plan: Plan, holder: Task, allowance: Allowance | None = None) -> _Write:
+        leaving, spans = self._leaving(plan.tasks[0].task, len(plan.tasks), allowance)
+        parcels = [
+            self._placed(placed, leaving, spans, spans.place(placed.task, at))
+            for at, placed in enumerate(plan.tasks)
+        ]
         groups = [
-            GroupParcel(name, size, self._placed(callback, now=False)) for name, size, callback in plan.groups
+            GroupParcel(
+                name, size, self._placed(callback, leaving, spans, spans.callback(callback.task), now=False)
+            )
+            for name, size, callback in plan.groups
         ]
         return _Write(parcels, groups, holder, [placed.task for placed in plan.tasks])
 
@@ -186,10 +204,23 @@ class Enqueueing(Callbacks):
             raise
         holder.receipt = None
 
-    def _placed(self, placed: Placed, *, now: bool = True) -> Parcel:
+    def _leaving(
+        self, first: Task, count: int = 1, allowance: Allowance | None = None
+    ) -> tuple[Departure, WriteSpans]:
+        """Where a write of so many tasks is made, and its spans."""
+        if self.tracing is None:
+            return Departure(), WriteSpans(_NO_TRACING, _NEVER, Departure(), first, count)
+        leaving = departure(self.tracing)
+        return leaving, WriteSpans(self.tracing, self.sampler, leaving, first, count, allowance)
+
+    def _placed(
+        self, placed: Placed, leaving: Departure, spans: WriteSpans, at: Place, *, now: bool = True
+    ) -> Parcel:
         place = placed.place
         membership = Membership(place.group_id, place.at, place.size) if place else None
-        return self._parcel(placed.task, membership=membership, gathers=placed.gathers, now=now)
+        return self._parcel(
+            placed.task, leaving, spans, at, membership=membership, gathers=placed.gathers, now=now
+        )
 
     def _results_of(self, work: Work) -> Result[Any] | ResultGroup | ChordResult:
         match work:
@@ -245,11 +276,15 @@ class Enqueueing(Callbacks):
 
     def parcel(self, task: Task, periodic: str = "") -> Parcel:
         """Encode a call; raises CannotCarry, also for one that is larger than the queue's limit."""
-        return self._parcel(task, periodic=periodic)
+        leaving, spans = self._leaving(task)
+        return self._parcel(task, leaving, spans, spans.place(task), periodic=periodic)
 
     def _parcel(
         self,
         task: Task,
+        leaving: Departure,
+        spans: WriteSpans,
+        place: Place,
         *,
         periodic: str = "",
         membership: Membership | None = None,
@@ -257,8 +292,6 @@ class Enqueueing(Callbacks):
         now: bool = True,
     ) -> Parcel:
         """Encode a call and all that follows it; `now`: it goes on the queue in this very write."""
-        parent = parent_of_enqueue()
-        trace_state = parent.state if parent else ""
         options = task.options
         body = wire.encode_call(
             task.name,
@@ -266,19 +299,18 @@ class Enqueueing(Callbacks):
             task.kwargs,
             serializer=self.serializer,
             backoff=options.backoff,
-            trace_state=trace_state,
+            trace_state=spans.state,
             timeout=options.timeout or 0.0,
             due=None if task.due is None else task.due.timestamp(),
+            headers=leaving.headers,
         )
         if len(body) > self.message_limit:
             raise CannotCarry(
                 f"{task.name}(): its message has {len(body):,} bytes, the limit is {self.message_limit:,}: "
                 "store the data elsewhere and pass where it is, or give the queue a higher message_limit"
             )
-        now_ns = time.time_ns()
-        started_at = parent.started_at if parent else None
         expires_at, expires_in = _expiry(options.expires)
-        follower = functools.partial(self._parcel, now=False)
+        follower = functools.partial(self._follower, leaving, spans, place)
         return Parcel(
             id=task.id,
             name=task.name,
@@ -287,14 +319,16 @@ class Enqueueing(Callbacks):
             retry_delay=options.retry_delay,
             priority=options.priority,
             max_redeliveries=self.max_redeliveries,
-            trace_id=parent.trace_id if parent else task.id.replace("-", ""),
-            span_id=new_span_id(),
-            trace_flags=parent.flags if parent else 1,
-            trace_state=trace_state,
-            traced_at=now_ns / 1e9 if started_at is None else started_at,
-            span_start_ns=now_ns if now else 0,
+            trace_id=place.trace_id,
+            span_id=place.span_id,
+            trace_flags=spans.flags,
+            trace_state=spans.state,
+            traced_at=place.traced_at,
+            span_start_ns=spans.now_ns if now else 0,
             where=self.speaker.where,
-            parent_span_id=parent.span_id if parent else "",
+            parent_span_id=place.parent_span_id,
+            enqueue_span=place.enqueue_span,
+            origin=place.origin,
             execute_at=task.execute_at,
             delay=task.delay,
             periodic=periodic,
@@ -302,9 +336,20 @@ class Enqueueing(Callbacks):
             expires_in=expires_in,
             group=membership,
             gathers=gathers,
-            on_success=follower(task.on_complete, membership=membership) if task.on_complete else None,
+            on_success=follower(task.on_complete, membership) if task.on_complete else None,
             on_error=follower(task.on_error) if task.on_error else None,
         )
+
+    def _follower(
+        self,
+        leaving: Departure,
+        spans: WriteSpans,
+        before: Place,
+        task: Task,
+        membership: Membership | None = None,
+    ) -> Parcel:
+        at = spans.follower(task, before)
+        return self._parcel(task, leaving, spans, at, membership=membership, now=False)
 
 
 def _batches(tasks: Iterable[Task]) -> Iterator[list[Task]]:

@@ -123,6 +123,7 @@ FAILED_OUTCOMES: Final = frozenset({"error", "timeout", "result_error"})
 UNKNOWN_TASK: Final = "_unknown"
 """What stands in ``task`` when a message names no task that the consumer knows."""
 
+TYPE_LIMIT: Final = 256
 MESSAGE_LIMIT_BYTES: Final = 1_024
 TRACEBACK_LIMIT_BYTES: Final = 32_768
 
@@ -183,7 +184,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, dict=False):
     span_start: str | None = None
     span_end: str | None = None
     links: list[dict[str, Any]] = []
+    origin: dict[str, Any] | None = None
+    within: str | None = None
     span: dict[str, Any] | None = None
+    arguments: dict[str, Any] = {}
     batch: int = 0
     consumer: str | None = None
     tasks: list[str] = []

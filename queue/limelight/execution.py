@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from . import report, wire
+from . import report, tracing, wire
 from .canvas import SKIPPED
 from .deadline import limited
 from .errors import CancelExecution, TaskException, UndecodableMessage
 from .hooks import QueueHooks
 from .lifecycle import Canceled, Locked, Raised, RateLimited, TimedOut
+from .notes import Notes, shown
+from .privacy import Privacy
 from .registry import Registered
 from .report import Interruption, Report, Stopwatch
-from .running import current_lease
+from .running import current_call, current_lease
 from .seen import seen
 from .signals import (
     SIGNAL_CANCELED,
@@ -29,6 +31,7 @@ from .signals import (
 from .storage.base import Handed
 from .task import Task, TaskOptions, extended
 from .tracecontext import TraceContext, current_run
+from .tracing import Tracing
 
 RESULT_LIMIT_BYTES: Final = 16 * 1024 * 1024
 
@@ -54,6 +57,7 @@ class Terms:
         keep_result: Whether the return value is to be encoded.
         watch: When the run began.
         given: What earlier tasks left for it, added to its arguments.
+        notes: Takes what is to be told of the run beside how it went.
     """
 
     handed: Handed
@@ -62,6 +66,7 @@ class Terms:
     keep_result: bool
     watch: Stopwatch
     given: Sequence[Any] = ()
+    notes: Notes = field(default_factory=Notes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,8 @@ class Surroundings:
         hooks: The user's functions around each run.
         signals: Who wants to hear of it.
         result_limit: Bytes that a return value may have.
+        tracing: How runs are traced; None: they are not.
+        privacy: What may be told of them.
     """
 
     queue: str
@@ -81,6 +88,8 @@ class Surroundings:
     hooks: QueueHooks
     signals: Signals
     result_limit: int = RESULT_LIMIT_BYTES
+    tracing: Tracing | None = field(default_factory=Tracing)
+    privacy: Privacy = field(default_factory=Privacy)
 
     def want(self, options: TaskOptions) -> bool:
         """Whether anybody wants to see the `Task` of a run; making one for nobody costs time."""
@@ -105,7 +114,12 @@ def execute(
         terms: Which task, when, in which trace, for how long.
         stage: Runs the code; an awaitable that it returns in place of a value is its own to await.
     """
-    token, holder = current_run.set(terms.context), current_lease.set(terms.handed.lease)
+    token, holder, call = (
+        current_run.set(terms.context),
+        current_lease.set(terms.handed.lease),
+        current_call.set(None),
+    )
+    entered = None if surroundings.tracing is None else tracing.enter(terms.context, terms.notes.recording)
     try:
         run = _begun(registered, message, surroundings, terms)
         if isinstance(run, Report):
@@ -117,8 +131,10 @@ def execute(
             return run.raised(error)
         return run.returned(value)
     finally:
+        tracing.leave(entered)
         current_run.reset(token)
         current_lease.reset(holder)
+        current_call.reset(call)
 
 
 async def execute_async(
@@ -131,6 +147,8 @@ async def execute_async(
     """As `execute`, for a task whose code is awaited in the running event loop; so are hooks and handlers called."""
     current_run.set(terms.context)  # an asyncio task has a context of its own
     current_lease.set(terms.handed.lease)
+    if surroundings.tracing is not None:
+        tracing.enter(terms.context, terms.notes.recording)
     run = _begun(registered, message, surroundings, terms)
     if isinstance(run, Report):
         return run
@@ -166,7 +184,7 @@ class _Run:
     def returned(self, value: Any) -> Report:
         terms, around = self._terms, self._surroundings
         serializer = around.serializer if terms.keep_result else None
-        made = report.returned(value, terms.watch, serializer, around.result_limit)
+        made = report.returned(value, terms.watch, serializer, around.result_limit, around.privacy)
         if self.task is None:
             return made
         around.hooks.after(self.task, value, None)
@@ -174,7 +192,7 @@ class _Run:
 
     def raised(self, error: BaseException) -> Report:
         """Those who want to see what it raised do so while it is being handled."""
-        made = report.raised(error, self._terms.watch, self._terms.timeout)
+        made = report.raised(error, self._terms.watch, self._terms.timeout, self._surroundings.privacy)
         if self.task is None or isinstance(error, Interruption):
             return made
         _show(error, made, self.task, self._surroundings.signals)
@@ -191,11 +209,18 @@ def _begun(
         args, kwargs = wire.decode_arguments(message, surroundings.serializer)
         for value in terms.given:
             args, kwargs = extended(args, kwargs, value)
+        if options.trace_arguments:
+            terms.notes.arguments = shown(func, options.trace_arguments, args, kwargs, surroundings.privacy)
+
+        def make() -> Task:
+            return seen(options, surroundings.queue, terms.handed, message, args, kwargs)
+
+        current_call.set(make)
         if not surroundings.want(options):
             return _Run(func, args, kwargs, surroundings, terms, None)
-        task = seen(options, surroundings.queue, terms.handed, message, args, kwargs)
+        task = make()
     except UndecodableMessage as error:
-        return report.unreadable(error, terms.watch)
+        return report.unreadable(error, terms.watch, surroundings.privacy)
     surroundings.signals.send(SIGNAL_EXECUTING, task)
     try:
         surroundings.hooks.before(task)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from . import wire
 from .execution import Surroundings
 from .lifecycle import Decision
+from .notes import Notes
 from .registry import Registered
 from .report import Stopwatch
 from .retry import STEADY, Backoff
@@ -45,6 +46,7 @@ class Job(Generic[Q]):
         task: What ran, as signal handlers are to see it; None until it is done, and if nobody wanted to see it.
         settled: What Redis has taken, until signal handlers were told of it; None before and after.
         number: Of its process, in the order in which that begins its tasks; 0 where nobody counts.
+        notes: What is to be told of its run beside how it went.
     """
 
     queue: Q
@@ -59,6 +61,7 @@ class Job(Generic[Q]):
     task: Task | None = None
     settled: Decision | None = None
     number: int = 0
+    notes: Notes = field(default_factory=Notes)
 
     def __post_init__(self) -> None:
         self.timeout = self.registered.options.timeout

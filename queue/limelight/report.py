@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import traceback as tb
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final
@@ -31,6 +30,7 @@ from .lifecycle import (
     Returned,
     TimedOut,
 )
+from .privacy import EVERYTHING, Privacy
 from .task import Task, as_seconds, as_timestamp
 
 
@@ -94,7 +94,13 @@ class Stopwatch:
         return {"duration": round(duration, 6), "span_start": str(self.wall_ns), "span_end": str(end_ns)}
 
 
-def returned(value: Any, watch: Stopwatch, serializer: wire.Serializer | None, limit: int) -> Report:
+def returned(
+    value: Any,
+    watch: Stopwatch,
+    serializer: wire.Serializer | None,
+    limit: int,
+    privacy: Privacy = EVERYTHING,
+) -> Report:
     """The report of a run whose function returned.
 
     Args:
@@ -102,6 +108,7 @@ def returned(value: Any, watch: Stopwatch, serializer: wire.Serializer | None, l
         watch: When the run began.
         serializer: Encodes the value; None: it is not to be stored.
         limit: Bytes that it may have then.
+        privacy: What may be told of a failure, here as in the other reports.
     """
     keys = watch.keys()
     if serializer is None:
@@ -109,7 +116,7 @@ def returned(value: Any, watch: Stopwatch, serializer: wire.Serializer | None, l
     try:
         result = _encoded(value, serializer, limit)
     except Exception as error:  # also what another serializer than ours may raise
-        return Report(ResultRefused(), keys | failure(error, _traceback(error)))
+        return Report(ResultRefused(), keys | failure(error, _traceback(error, privacy), privacy))
     return Report(Returned(), keys, result)
 
 
@@ -123,24 +130,27 @@ def _encoded(value: Any, serializer: wire.Serializer, limit: int) -> bytes:
     return result
 
 
-def raised(error: BaseException, watch: Stopwatch, timeout: float | None) -> Report:
+def raised(
+    error: BaseException, watch: Stopwatch, timeout: float | None, privacy: Privacy = EVERYTHING
+) -> Report:
     """The report of a run whose function raised: what it asks for so; one that asks for nonsense has failed."""
     try:
         if isinstance(error, Interruption):
             return interrupted(watch)
         if isinstance(error, TaskTimeout):
-            return timed_out(watch, timeout, _traceback(error))
+            return timed_out(watch, timeout, _traceback(error, privacy), privacy)
         if isinstance(error, RetryTask):
             return Report(AskedRetry(_asked_delay(error)), watch.keys())
         if isinstance(error, CancelExecution):
             return Report(Canceled(None if error.retry is None else bool(error.retry)), watch.keys())
         if isinstance(error, TaskLocked):
-            return Report(Locked(), watch.keys() | failure(error))
+            return Report(Locked(), watch.keys() | failure(error, None, privacy))
         if isinstance(error, RateLimitExceeded):
-            return Report(RateLimited(error.delay, error.retry), watch.keys() | failure(error))
+            keys = watch.keys() | failure(error, None, privacy)
+            return Report(RateLimited(error.delay, error.retry), keys)
     except Exception as fault:
-        return _failed(fault, watch, final=False)
-    return _failed(error, watch, final=False)
+        return _failed(fault, watch, privacy, final=False)
+    return _failed(error, watch, privacy, final=False)
 
 
 def _asked_delay(request: RetryTask) -> float | None:
@@ -149,22 +159,24 @@ def _asked_delay(request: RetryTask) -> float | None:
     return None if request.delay is None else as_seconds(request.delay)
 
 
-def timed_out(watch: Stopwatch, timeout: float | None, traceback: str) -> Report:
+def timed_out(
+    watch: Stopwatch, timeout: float | None, traceback: str, privacy: Privacy = EVERYTHING
+) -> Report:
     """The report of a run that was stopped, or given up, because its time was over."""
     error = (
         TaskTimeout() if timeout is None else TaskTimeout(f"it ran longer than its timeout of {timeout:g} s")
     )
-    return Report(TimedOut(), watch.keys() | failure(error, traceback))
+    return Report(TimedOut(), watch.keys() | failure(error, traceback, privacy))
 
 
-def unreadable(error: UndecodableMessage, watch: Stopwatch | None = None) -> Report:
+def unreadable(error: UndecodableMessage, watch: Stopwatch, privacy: Privacy = EVERYTHING) -> Report:
     """The report of a run whose message cannot be read: no retry could help."""
-    return _failed(error, watch or Stopwatch.started(), final=True)
+    return _failed(error, watch, privacy, final=True)
 
 
-def untellable(error: Exception) -> Report:
+def untellable(error: Exception, privacy: Privacy = EVERYTHING) -> Report:
     """The report of a run whose own report could not be encoded."""
-    return Report(Raised(), Stopwatch.started().keys() | failure(error))
+    return Report(Raised(), Stopwatch.started().keys() | failure(error, None, privacy))
 
 
 def interrupted(watch: Stopwatch | None) -> Report:
@@ -188,16 +200,17 @@ def failure_result(error_type: str, message: str, traceback: str | None, task_id
     )
 
 
-def _failed(error: BaseException, watch: Stopwatch, *, final: bool) -> Report:
-    return Report(Raised(final=final), watch.keys() | failure(error, _traceback(error)))
+def _failed(error: BaseException, watch: Stopwatch, privacy: Privacy, *, final: bool) -> Report:
+    keys = watch.keys() | failure(error, _traceback(error, privacy), privacy)
+    return Report(Raised(final=final), keys)
 
 
-def _traceback(error: BaseException) -> str:
+def _traceback(error: BaseException, privacy: Privacy) -> str:
     """The traceback as the user wrote the code: without the frames that led to it."""
     shown = error.__traceback__
     while shown is not None and _is_ours(shown):
         shown = shown.tb_next
-    return "".join(tb.format_exception(type(error), error, shown or error.__traceback__))
+    return privacy.traceback(error, shown)
 
 
 def _is_ours(shown: TracebackType) -> bool:

@@ -36,6 +36,8 @@ class TaskOptions:
         priority: Higher runs first, −4095 to 4095.
         expires: Seconds after its enqueueing, or the Unix time as a `datetime`, after which it must not start.
         timeout: Seconds that one run may take.
+        trace_mode: "parent" or "link", see `Tracing`; None: as its queue says.
+        trace_arguments: Names of arguments that its events and spans may show.
     """
 
     name: str
@@ -48,6 +50,8 @@ class TaskOptions:
     expires: float | dt.timedelta | dt.datetime | None = None
     timeout: float | None = None
     context: bool = False
+    trace_mode: str | None = None
+    trace_arguments: Sequence[str] = ()
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     backoff: Backoff = field(init=False, repr=False, compare=False)
 
@@ -75,6 +79,16 @@ class TaskOptions:
                 else ["timeout must be seconds, more than 0"]
             ),
             *(
+                []
+                if self.trace_mode in {None, "parent", "link"}
+                else ["trace_mode must be 'parent' or 'link'"]
+            ),
+            *(
+                ["trace_arguments must be several names: write trace_arguments=('order_id',)"]
+                if isinstance(self.trace_arguments, str)
+                else []
+            ),
+            *(
                 f"{name} cannot be a setting, it is a word for calls"
                 for name in self.settings
                 if name in _WORDS
@@ -82,6 +96,7 @@ class TaskOptions:
         ]
         if faults:
             raise ConfigurationError(f"task {self.name!r}: {'; '.join(faults)}")
+        object.__setattr__(self, "trace_arguments", tuple(self.trace_arguments))
         backoff = Backoff(self.retry_backoff, self.retry_max_delay, self.retry_jitter)
         object.__setattr__(self, "backoff", backoff)  # each call of the task has the same
 

@@ -16,16 +16,21 @@ from .execution import RESULT_LIMIT_BYTES, Surroundings
 from .immediate import InlineWorker
 from .keys import QueueKeys
 from .locks import TaskLock
+from .privacy import Privacy, privacy_of
 from .rate_limit import RateLimit
 from .registry import Registry
 from .results import Result
+from .retry import LONGEST_DELAY_SECONDS
 from .revocations import Revocations
+from .sampling import root_sampler
 from .slo import Slo, objectives
 from .storage.address import Address
 from .storage.redis import RedisStorage
 from .task import as_seconds
+from .tracing import Tracing
 
 DEFAULT_EMITTER: Final = RedisEventEmitter()
+DEFAULT_TRACING: Final = Tracing()
 MESSAGE_LIMIT_BYTES: Final = 1024 * 1024
 
 
@@ -52,6 +57,9 @@ class RedisQueue(Declarations, Revocations, Administered):
         message_limit: Bytes that the message of a call may have. Redis keeps every waiting message in memory and
             copies it whenever its task moves, so what is large is better stored elsewhere.
         result_limit: Bytes that a return value may have.
+        tracing: How its tasks are traced; see `Tracing`. None: none of what is enqueued here is recorded, and runs
+            leave OpenTelemetry alone.
+        privacy: What may be told of failures; see `Privacy`. None: what the environment says.
         redis_options: Passed to redis-py's connections: ``host``, ``port``, ``db``, ``password``, ``ssl_…``.
 
     Attributes:
@@ -82,6 +90,8 @@ class RedisQueue(Declarations, Revocations, Administered):
         immediate_use_memory: bool = True,
         message_limit: int = MESSAGE_LIMIT_BYTES,
         result_limit: int = RESULT_LIMIT_BYTES,
+        tracing: Tracing | None = DEFAULT_TRACING,
+        privacy: Privacy | None = None,
         **redis_options: Any,
     ) -> None:
         super().__init__()
@@ -96,7 +106,13 @@ class RedisQueue(Declarations, Revocations, Administered):
         self.result_limit = _checked_limit("result_limit", result_limit)
         self.slo = objectives(slo)
         self.registry = Registry(name)
-        self.surroundings = Surroundings(name, self.serializer, self.hooks, self.signals, self.result_limit)
+        self.tracing, self.sampler = tracing, root_sampler(os.environ)
+        self.surroundings = Surroundings(
+            name,
+            *(self.serializer, self.hooks, self.signals, self.result_limit),
+            tracing=tracing,
+            privacy=privacy or privacy_of(os.environ),
+        )
         self._service = service_of(os.environ, service_name or name)
         self._speaker: Speaker | None = None
         if not url and not redis_options.keys() & {"host", "path", "connection_class"}:
@@ -107,6 +123,7 @@ class RedisQueue(Declarations, Revocations, Administered):
             emitter=emitter if events else None,
             speaker=lambda: self.speaker,
             patience_seconds=patience,
+            trace_age_seconds=as_seconds(tracing.link_after) if tracing else LONGEST_DELAY_SECONDS,
         )
         self._own_storage = self._storage_at(Address(url, redis_options))
         self.storage: RedisStorage = self._own_storage

@@ -231,6 +231,8 @@ class Message(msgspec.Struct, frozen=True, array_like=True):
     Attributes:
         retry: Longest delay of a retry in seconds, and its jitter; None where neither was asked for.
         due: Unix seconds of the due time that it is the run of, None unless its task is periodic.
+        headers: What travels along beside the trace, which is in the task's record: ``baggage``, and what
+            propagators other than W3C's have written.
     """
 
     v: int
@@ -242,6 +244,7 @@ class Message(msgspec.Struct, frozen=True, array_like=True):
     timeout: _Seconds = 0.0
     retry: tuple[_Seconds, _Share] | None = None
     due: _Moment | None = None
+    headers: dict[str, str] | None = None
 
     @property
     def backoff(self) -> Backoff:
@@ -279,6 +282,7 @@ def encode_call(
     trace_state: str,
     timeout: float = 0.0,
     due: float | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> bytes:
     """Encode one call. Raises CannotCarry naming the argument of `name` that does not fit.
 
@@ -292,7 +296,16 @@ def encode_call(
     retry = None if bounds == (STEADY.longest_seconds, STEADY.jitter) else bounds
     return _encode_message(
         Message(
-            MESSAGE_VERSION, name, serializer.name, payload, backoff.factor, trace_state, timeout, retry, due
+            MESSAGE_VERSION,
+            name,
+            serializer.name,
+            payload,
+            backoff.factor,
+            trace_state,
+            timeout,
+            retry,
+            due,
+            dict(headers) if headers else None,
         )
     )
 

@@ -110,7 +110,15 @@ def test_a_revoked_mark_and_its_time_are_shown(queue: RedisQueue) -> None:
 
 # -- What waits --------------------------------------------------------------------------------------------
 def test_pending_tasks_come_back_as_they_were_enqueued_in_the_order_they_will_run(queue: RedisQueue) -> None:
-    send = queue.task(name="send", retries=3, retry_delay=5, retry_backoff=2)(lambda *args, **kwargs: None)
+    send = queue.task(
+        name="send",
+        retries=3,
+        retry_delay=5,
+        retry_backoff=2,
+        retry_max_delay=60,
+        retry_jitter=0.5,
+        timeout=7,
+    )(lambda *args, **kwargs: None)
     sent = [send("b", when=dt.date(2026, 1, 1)), send({1, 2}), send.schedule(("first",), priority=9)]
     pending = queue.pending()
     assert [task.id for task in pending] == [sent[2].id, sent[0].id, sent[1].id]
@@ -118,6 +126,8 @@ def test_pending_tasks_come_back_as_they_were_enqueued_in_the_order_they_will_ru
     assert pending[1].kwargs == {"when": dt.date(2026, 1, 1)}
     assert (pending[1].name, pending[1].options.retries, pending[1].options.retry_backoff) == ("send", 3, 2)
     assert (pending[0].options.priority, pending[1].options.retry_delay) == (9, 5)
+    assert (pending[1].options.retry_max_delay, pending[1].options.retry_jitter) == (60, 0.5)
+    assert pending[1].options.timeout == 7
     assert [task.id for task in queue.pending(2)] == [sent[2].id, sent[0].id]
     assert len(queue) == queue.pending_count() == 3
     assert not queue.scheduled()

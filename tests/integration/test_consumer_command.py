@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from processes import Limelight
 from running import is_accounted_for, statuses, told
-from servers import wait_until
+from servers import free_port, wait_until
 
 from limelight import RedisQueue, Task
 from limelight.task import TaskOptions
@@ -103,6 +103,17 @@ def test_a_stop_that_comes_while_it_reloads_is_for_good(queue: RedisQueue, folde
     assert code == 0, output
     assert statuses(queue, id=slow.id)[-1] == "finished"
     assert "starting anew" not in output
+
+
+def test_it_gives_a_sign_of_life_every_second_while_redis_is_away(folder: Path) -> None:
+    alive = folder / "alive"
+    env = {"LIMELIGHT_REDIS_URL": f"redis://localhost:{free_port()}/0", "LIMELIGHT_ALIVE_FILE": str(alive)}
+    env |= {"PYTHONPATH": str(Path(__file__).parents[1] / "support")}
+    with Limelight("consumer", "app:queue", cwd=folder, env=env) as process:
+        wait_until(alive.exists, 20)
+        first = alive.stat().st_mtime
+        wait_until(lambda: alive.stat().st_mtime > first, 5, "a second sign")
+        assert process.stop()[0] == 0
 
 
 def test_without_periodic_tasks_nothing_is_checked(queue: RedisQueue, folder: Path) -> None:

@@ -15,7 +15,9 @@ from typing import Any, Self
 import bcrypt
 from servers import wait_until
 
-from limelight_exporter.web import RulesFile, WebApp, WebServer
+from limelight_exporter.ports import LivePage
+from limelight_exporter.tally import OwnTally
+from limelight_exporter.web import LiveRoutes, RulesFile, WebApp, WebServer
 
 BODY = b"# HELP up Up.\n# TYPE up gauge\nup 1.0\n# EOF\n"
 
@@ -46,12 +48,21 @@ class Serving:
     Args:
         rules: The web configuration file, or none.
         pages: What it shows.
+        live: Its live page, or none, and how many may watch it.
     """
 
-    def __init__(self, rules: Path | str = "", pages: Pages | None = None) -> None:
+    def __init__(
+        self,
+        rules: Path | str = "",
+        pages: Pages | None = None,
+        live: LivePage | None = None,
+        most_viewers: int = 20,
+    ) -> None:
         self.pages = pages or Pages()
         self.rules = RulesFile(str(rules))
-        self.app = WebApp(self.pages, self.rules)
+        self.tally = OwnTally()
+        routes = LiveRoutes(live, self.tally, most_viewers) if live else None
+        self.app = WebApp(self.pages, self.rules, routes)
         self.server = WebServer(self.app, self.rules, "127.0.0.1", 0)
         self.port = int(self.server.url.rpartition(":")[2])
         self._thread = threading.Thread(target=self.server.run, daemon=True)

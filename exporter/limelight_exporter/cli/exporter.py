@@ -12,6 +12,7 @@ import rich_click as click
 from click.core import ParameterSource
 from rich_click.utils import OptionGroupDict
 
+from limelight.cli.logs import TextLines
 from limelight.errors import ConfigurationError
 from limelight.storage.address import hidden
 from limelight_exporter import config
@@ -33,6 +34,10 @@ def _options(command: _Command) -> _Command:
 
 
 def _flag(option: Option) -> Callable[[_Command], _Command]:
+    if option.switch:
+        return click.option(
+            option.flag, option.name, envvar=option.variable, help=option.help, is_flag=True, show_envvar=True
+        )
     return click.option(
         option.flag, option.name, envvar=option.variable, metavar=option.metavar, help=option.help,
         default=option.default, multiple=option.many, show_envvar=True, show_default=option.default is not None,
@@ -109,6 +114,7 @@ def _described(settings: config.Settings) -> str:
         "Redis": settings.redis_address + (" with a password" if settings.redis_password else ""),
         "Listens on": f"{settings.host} port {settings.port}",
         "Web configuration": settings.web_config_file or "none: plain HTTP, everybody is served",
+        "Live page": _page(settings),
         "Group": settings.group,
         "State folder": str(settings.state_dir)
         if settings.state_dir
@@ -125,6 +131,12 @@ def _described(settings: config.Settings) -> str:
     )
 
 
+def _page(settings: config.Settings) -> str:
+    if not settings.page:
+        return "none"
+    return f"tracebacks {settings.page_tracebacks}, {settings.page_max_clients} viewers at a time"
+
+
 def _limits(limits: Limits) -> str:
     per_queue = f"{limits.tasks} tasks, {limits.error_types} error types, {limits.series} series"
     return f"{limits.queues} queues; per queue {per_queue}"
@@ -132,8 +144,8 @@ def _limits(limits: Limits) -> str:
 
 def _log_to_stderr(level: str) -> None:
     """Our own words from `level` on; libraries only when they warn, and OTLP's exporters not even then."""
-    logging.basicConfig(
-        level=logging.WARNING, stream=sys.stderr, format="%(asctime)s limelight %(levelname)s: %(message)s"
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(TextLines("%(asctime)s limelight %(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("limelight_exporter").setLevel(level.upper())
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)

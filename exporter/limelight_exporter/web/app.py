@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from urllib.parse import parse_qs
 
 from limelight_exporter.ports import Pages
 
+from .answer import Request, Response
 from .desk import ScrapeDesk
 from .landing import CONTENT_TYPE, POLICY, landing
+from .live_routes import STREAM_HEADERS, LiveRoutes, Stream
 from .login import Login, TooManyAttempts
 from .rate import TokenBucket
 from .rules import Rules
@@ -25,57 +26,11 @@ _MARGIN_SECONDS: Final = 0.5
 _LEAST_SCRAPE_SECONDS: Final = 0.1
 _MOST_NAMES: Final = 1_000
 _PIECE_BYTES: Final = 65_536
-_TEXT: Final = "text/plain; charset=utf-8"
 _CLOSE: Final = ("connection", "close")
 
 _Message = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[_Message]]
 _Send = Callable[[_Message], Awaitable[None]]
-
-
-class Response(NamedTuple):
-    """Status, body and headers of an answer."""
-
-    status: int
-    body: bytes
-    content_type: str = _TEXT
-    headers: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What the app wants to know of a request.
-
-    Attributes:
-        method: In capitals.
-        path: Without the query.
-        query: Undecoded.
-        headers: By lower-case name; of several alike the last.
-        client_names: Alternative names of the client's certificate, None without one.
-    """
-
-    method: str
-    path: str
-    query: bytes
-    headers: Mapping[str, str]
-    client_names: tuple[str, ...] | None
-
-    @staticmethod
-    def of(scope: _Message) -> Request:
-        """Read an ASGI scope of type ``http``."""
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        names = (scope.get("state") or {}).get("client_names")
-        return Request(scope["method"], scope["path"], scope.get("query_string", b""), headers, names)
-
-    @property
-    def size(self) -> int:
-        """Roughly its bytes."""
-        return len(self.path) + len(self.query) + sum(len(a) + len(b) for a, b in self.headers.items())
-
-    @property
-    def has_body(self) -> bool:
-        """Whether anything follows the headers."""
-        return "transfer-encoding" in self.headers or self.headers.get("content-length", "0").strip("0") != ""
 
 
 class WebApp:
@@ -87,29 +42,43 @@ class WebApp:
     Args:
         pages: What there is to show.
         rules: Who may see it.
+        live: The live page; without one ``/`` is a plain page of links.
     """
 
-    def __init__(self, pages: Pages, rules: RulesFile | None = None) -> None:
+    def __init__(self, pages: Pages, rules: RulesFile | None = None, live: LiveRoutes | None = None) -> None:
         self._pages = pages
         self._rules = rules or RulesFile()
         self._desk = ScrapeDesk(pages)
         self._login = Login()
         self._bucket = TokenBucket()
         self._probes: Final = {"/-/healthy": self._healthy, "/-/ready": self._ready}
+        self._live = live
         self._routes: Final = {"/": self._landing, "/metrics": self._metrics}
+        if live is not None:
+            del self._routes["/"]
 
     def close(self) -> None:
         """End its threads."""
+        if self._live is not None:
+            self._live.viewers.close()
         self._desk.close()
         self._login.close()
 
-    async def __call__(self, scope: _Message, _receive: _Receive, send: _Send) -> None:
+    def end_streams(self) -> None:
+        """Have those answers end that go on; in the thread of the event loop."""
+        if self._live is not None:
+            self._live.viewers.end()
+
+    async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
         """Answer one request, as the ASGI specification 3.0 says."""
         if scope["type"] != "http":
             return
         rules = self._rules.current
         request = Request.of(scope)
         response = await self._answer(request, rules)
+        if isinstance(response, Stream):
+            await self._stream(response, rules, scope.get("state") or {}, receive, send)
+            return
         told = {
             "content-type": response.content_type,
             "content-length": str(len(response.body)),
@@ -128,7 +97,18 @@ class WebApp:
             )
         await send({"type": "http.response.body", "body": b""})
 
-    async def _answer(self, request: Request, rules: Rules) -> Response:
+    async def _stream(
+        self, stream: Stream, rules: Rules, connection: Mapping[str, Any], receive: _Receive, send: _Send
+    ) -> None:
+        """Answer for as long as somebody listens; how the connection does without a time limit it has told us."""
+        assert self._live is not None  # noqa: S101 - the stream is its
+        connection.get("unlimited", _nothing)()
+        headers = STREAM_HEADERS | dict(rules.headers)
+        await self._live.viewers.stream(
+            stream.query, headers, receive, send, connection.get("hang_up", _nothing)
+        )
+
+    async def _answer(self, request: Request, rules: Rules) -> Response | Stream:
         if request.size > LARGEST_HEAD_BYTES:
             return Response(431, b"the request is too long\n", headers=(_CLOSE,))
         if request.has_body:
@@ -138,6 +118,10 @@ class WebApp:
         if refusal := await self._refusal(request, rules):
             return refusal
         route = self._routes.get(request.path)
+        if route is None and self._live is not None:
+            answered = _not_allowed(request) or await self._live.answer(request)
+            if answered is not None:
+                return answered
         if route is None:
             return Response(404, b"not found; there are / /metrics /-/healthy /-/ready\n")
         return _not_allowed(request) or await route(request)
@@ -211,6 +195,10 @@ def accepts_gzip(header: str) -> bool:
         return float(weights.get("gzip", weights.get("*", "0"))) > 0
     except ValueError:
         return False
+
+
+def _nothing() -> None:
+    """Stands in where there is no connection to tell."""
 
 
 def _names(query: bytes) -> list[bytes] | None:

@@ -73,7 +73,11 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Tell the app who the client is, and wait for its request."""
         super().connection_made(transport)
-        self.app_state = {"client_names": client_names(transport.get_extra_info("ssl_object"))}
+        self.app_state = {
+            "client_names": client_names(transport.get_extra_info("ssl_object")),
+            "unlimited": self._stop_clock,
+            "hang_up": transport.abort,
+        }
         self._door.idle(self, transport.abort)
         self._within(REQUEST_SECONDS, transport.abort)
 

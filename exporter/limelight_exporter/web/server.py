@@ -81,7 +81,7 @@ class _Server(uvicorn.Server):
                 timeout_graceful_shutdown=int(LONGEST_SCRAPE_SECONDS) + 1,
             )
         )
-        self._rules = rules
+        self._app, self._rules = app, rules
         self._door = Door()
         self._jobs: set[asyncio.Task[None]] = set()
 
@@ -97,6 +97,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept nobody else, and let those finish who are being answered."""
+        self._app.end_streams()
         for job in list(self._jobs):
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)

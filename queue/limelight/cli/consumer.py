@@ -10,6 +10,7 @@ import select
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -117,6 +118,13 @@ _LEVELS = ("debug", "info", "warning", "error")
     help="Append the log to this file instead of stderr.",
 )
 @click.option(
+    "--alive-file",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    envvar="LIMELIGHT_ALIVE_FILE",
+    show_envvar=True,
+    help="Touch this file every second: for a probe that asks whether the process still lives.",
+)
+@click.option(
     "--log-format",
     type=click.Choice(FORMATS),
     default="text",
@@ -148,6 +156,7 @@ def consumer(
     health_check_interval: float,
     path: Path | None,
     log_file: Path | None,
+    alive_file: Path | None,
     log_format: str,
     log_level: str,
 ) -> None:
@@ -185,7 +194,7 @@ def consumer(
         health_check_interval=health_check_interval,
         prepare=prepare,
     )
-    run(running)
+    run(running, alive_file)
 
 
 def weighted(target: str) -> tuple[str, int]:
@@ -196,7 +205,7 @@ def weighted(target: str) -> tuple[str, int]:
     return name, int(weight or 1)
 
 
-def run(consumer: Consumer) -> None:
+def run(consumer: Consumer, alive_file: Path | None = None) -> None:
     """Start, wait for a signal, stop. Handlers only count; the main thread does the work."""
     signals = Signals()
     for queue in consumer.queues:
@@ -205,7 +214,7 @@ def run(consumer: Consumer) -> None:
     for queue in consumer.queues:
         where, tasks = queue.storage.address.shown, ", ".join(queue.registry)
         log.info("consuming queue %s at %s: %s", queue.name, where, tasks)
-    signals.wait(consumer.wants_to_stop)
+    signals.wait(consumer.wants_to_stop, _say_alive_in(alive_file))
     log.info("stopping: %d tasks still run (signal again to hand them back at once)", consumer.running)
     _stop(consumer, signals)
     log.info("stopped")
@@ -216,6 +225,17 @@ def run(consumer: Consumer) -> None:
         queue.close()
     if not signals.stops:
         sys.exit(1)  # it gave up; its supervisor shall start another one
+
+
+def _say_alive_in(file: Path | None) -> Callable[[], None]:
+    """What touches the file. A full disk ends no consumer: it is for the probe to draw its conclusions."""
+
+    def touch() -> None:
+        if file:
+            with contextlib.suppress(OSError):
+                file.touch()
+
+    return touch
 
 
 def _stop(consumer: Consumer, signals: Signals) -> None:
@@ -275,9 +295,10 @@ class Signals:
         else:
             self.stops += 1
 
-    def wait(self, wanted: threading.Event) -> None:
+    def wait(self, wanted: threading.Event, each_second: Callable[[], None] = lambda: None) -> None:
         """Return when one has arrived, or within a second of the consumer itself wanting to be stopped."""
         while not (self.stops or self._reloads or wanted.is_set()):
+            each_second()
             select.select([self._woken], [], [], 1.0)
             with contextlib.suppress(BlockingIOError):
                 os.read(self._woken, 4_096)

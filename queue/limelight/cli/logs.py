@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
+from .text import shown
+
 _encode: Final = msgspec.json.Encoder().encode
 _TEXT: Final = "%(asctime)s %(levelname)-7s %(threadName)-10s %(message)s"
 FORMATS: Final = ("text", "json")
@@ -28,8 +30,22 @@ def log_to(path: Path | None, level: str, form: str) -> None:
         if path is None
         else logging.handlers.WatchedFileHandler(path, encoding="utf-8")
     )
-    handler.setFormatter(JsonLines() if form == "json" else logging.Formatter(_TEXT))
+    handler.setFormatter(JsonLines() if form == "json" else TextLines(_TEXT))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+class TextLines(logging.Formatter):
+    """Lines for reading: only the first of a record begins at the margin, so that nothing quoted can pass for another,
+    and every character that a terminal would obey or hide is made visible.
+    """  # noqa: D205 - one sentence
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write one record, its traceback behind it."""
+        return "\n    ".join(map(_visible, super().format(record).split("\n")))
+
+
+def _visible(line: str) -> str:
+    return "\t".join(map(shown, line.split("\t")))
 
 
 class JsonLines(logging.Formatter):

@@ -81,6 +81,7 @@ def limelight() -> None:
     Run tasks:    limelight consumer app.tasks:queue
     See queues:   limelight queue ls
     Watch them:   limelight events tail
+    Follow one:   limelight trace ID
     Metrics:      limelight exporter
     In trouble:   limelight doctor
     """  # noqa: D301 - \b keeps the lines apart

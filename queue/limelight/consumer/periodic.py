@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-import traceback as tb
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -164,7 +163,8 @@ class PeriodicTasks:
         self._report(error, about_task(task.id, task.name, task.options.retries, task.options.retry_delay))
 
     def _report(self, error: BaseException, about: str) -> None:
-        keys = failure(error, "".join(tb.format_exception(error)))
+        privacy = self._queue.surroundings.privacy
+        keys = failure(error, privacy.traceback(error), privacy)
         told = about + self._where + fragment(keys)
         self._reporter.add(Notice(events.EVENT_ERROR_ENQUEUEING, True, "scheduler", told))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import traceback as tb
 from typing import Final
 
 from limelight import events
@@ -94,6 +93,7 @@ class Scheduler:
         self._failing = True
         trace = None if isinstance(error, LimelightError) else error
         log.error("scheduler: %s, I go on trying: %s", problem, error, exc_info=trace)
-        keys = failure(error, "".join(tb.format_exception(error)))
+        privacy = self._queue.surroundings.privacy
+        keys = failure(error, privacy.traceback(error), privacy)
         told = NO_TASK + self._where + fragment(keys)
         self._reporter.add(Notice(events.EVENT_ERROR_ENQUEUEING, True, "scheduler", told))

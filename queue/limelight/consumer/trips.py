@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-import traceback as tb
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from limelight import closing, events
+from limelight import closing, events, tracing
 from limelight.closing import WORKER_LOST
 from limelight.emitter import NO_TASK, failure, fragment
 from limelight.errors import RedisError, RedisRefused
@@ -79,6 +78,8 @@ class Trips:
         self._reporter = reporter
         self._on_scheduled = on_scheduled
         self._refused: set[Lease] = set()
+        if queue.tracing is not None:
+            tracing.loaded()  # or the first run would last as long as that takes
 
     def make(
         self, done: Sequence[Job], request: ReserveRequest | None, where: str
@@ -235,7 +236,8 @@ class Trips:
 
     def tell_error(self, status: str, error: BaseException, where: str, about: str = NO_TASK) -> None:
         """Tell of a fault that changes no task."""
-        keys = failure(error, "".join(tb.format_exception(error)))
+        privacy = self.queue.surroundings.privacy
+        keys = failure(error, privacy.traceback(error), privacy)
         self._reporter.add(Notice(status, True, "worker", about + where + fragment(keys)))
 
     def _tell_refused(self, settlement: Settlement, error: RedisRefused, where: str) -> None:

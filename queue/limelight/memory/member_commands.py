@@ -170,7 +170,8 @@ def rpop(space: Keyspace, key: bytes, count: bytes | None = None) -> Reply:
 
 @command("LMOVE")
 def lmove(space: Keyspace, source: bytes, target: bytes, here: bytes, there: bytes) -> Reply:
-    _list(space, target)  # refused before anything is taken
+    if _list(space, source):
+        _list(space, target)  # refused before anything is taken
     item = lpop(space, source) if here.upper() == b"LEFT" else rpop(space, source)
     if isinstance(item, bytes):
         (lpush if there.upper() == b"LEFT" else rpush)(space, target, item)

@@ -42,7 +42,8 @@ class Address:
             ``redis+sentinel://[user:password@]host[:port],…/service[/db]`` for a master that Sentinels name;
             ``redis+cluster://[user:password@]host[:port],…`` for a Cluster. The last two also with ``rediss``.
         options: Passed to redis-py's connections (``host``, ``password``, ``ssl_ca_certs``, …);
-            for Sentinels that want a password of their own ``sentinel_username`` and ``sentinel_password``.
+            for Sentinels that want a password of their own ``sentinel_username`` and ``sentinel_password``;
+            ``password_file`` names a file whose first line is the password, read once.
 
     Attributes:
         db: Number of the database.
@@ -223,12 +224,25 @@ def _pool(
     if tls:
         pool.connection_class = SSLConnection
     known = pool.connection_kwargs
+    if password_file := known.pop("password_file", None):
+        known["password"] = _first_line(password_file)
     if issubclass(pool.connection_class, SSLConnection):  # older versions of redis-py check no names
         trusts_anybody = known.get("ssl_cert_reqs", "required") in {None, "none", ssl.CERT_NONE}
         known.setdefault("ssl_check_hostname", not trusts_anybody)
     # What our scripts rely on goes before anything that the URL asks for.
     known.update(protocol=2, decode_responses=False, retry=Retry(NoBackoff(), 0))
     return pool, {name: known.pop(name) for name in _SENTINEL_OPTIONS if name in known}
+
+
+def _first_line(path: str) -> str:
+    try:
+        first, *_ = [*Path(path).read_text(encoding="utf-8").splitlines(), ""]
+    except (OSError, ValueError) as error:  # ValueError: no text, or no name of a file
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise ConfigurationError(f"password_file: {str(path)!r} cannot be read: {reason}") from None
+    if not first:
+        raise ConfigurationError(f"password_file: the first line of {str(path)!r} is empty")
+    return first
 
 
 def _unusable(url: str) -> ConfigurationError:

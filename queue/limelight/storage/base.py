@@ -4,11 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
 from limelight.lifecycle import Decision
 from limelight.tracecontext import new_span_id, new_trace_id
+
+
+class SpanIds(NamedTuple):
+    """The ids of a span."""
+
+    trace_id: str
+    span_id: str
+
+
+class EnqueueSpan(NamedTuple):
+    """What an `enqueued` event tells of a span.
+
+    Attributes:
+        trace_id: Of which trace.
+        span_id: "" for a task of a bulk that is not its first: the bulk is one span.
+        parent_span_id: "" for a root.
+        links: Other spans that it stems from.
+        batch: How many tasks are enqueued in it.
+        within: Span id of the run whose code enqueued it, where that is not its parent.
+    """
+
+    trace_id: str
+    span_id: str
+    parent_span_id: str = ""
+    links: tuple[SpanIds, ...] = ()
+    batch: int = 1
+    within: str = ""
 
 
 class Parcel(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,8 +50,12 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True):
         execute_at: Unix seconds, None for at once.
         delay: Seconds by Redis' clock, None for at once.
         max_redeliveries: How many lost workers it may survive.
-        trace_id, span_id, trace_flags, trace_state: Of its enqueue span.
+        trace_id, span_id: Of the span that its runs are children of, its enqueue span; `span_id` "" where they are
+            roots of that trace.
+        trace_flags, trace_state: Of its trace.
         parent_span_id: Parent of the enqueue span, "" if it is a root.
+        enqueue_span: The enqueue span where it is none with those ids.
+        origin: What its runs link to, as roots.
         traced_at: Unix seconds when its trace began.
         span_start_ns: When the client began to enqueue it, by its wall clock; 0 for a task that follows another.
         where: Fragment naming host, process and service.
@@ -50,6 +82,8 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True):
     span_start_ns: int
     where: str
     parent_span_id: str = ""
+    enqueue_span: EnqueueSpan | None = None
+    origin: SpanIds | None = None
     execute_at: float | None = None
     delay: float | None = None
     periodic: str = ""

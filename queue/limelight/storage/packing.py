@@ -10,7 +10,17 @@ import msgspec
 
 from limelight.emitter import fragment
 from limelight.errors import UndecodableMessage
-from limelight.storage.base import GroupParcel, Handed, Lease, Parcel, Reservation, Scheduled, Settlement
+from limelight.storage.base import (
+    EnqueueSpan,
+    GroupParcel,
+    Handed,
+    Lease,
+    Parcel,
+    Reservation,
+    Scheduled,
+    Settlement,
+    SpanIds,
+)
 
 Word = str | bytes | int | float
 
@@ -76,11 +86,22 @@ def _head(parcel: Parcel) -> str:
 
 
 def _span(parcel: Parcel) -> str:
-    parent = f'","parent_span_id":"{parcel.parent_span_id}' if parcel.parent_span_id else ""
-    return (
-        f',"trace_id":"{parcel.trace_id}","span_id":"{parcel.span_id}{parent}","trace_flags":{parcel.trace_flags}'
-        f"{_trace_state(parcel)}"
-    )
+    told = parcel.enqueue_span
+    if told is None:
+        trace_id, span_id, parent_span_id, more = parcel.trace_id, parcel.span_id, parcel.parent_span_id, ""
+    else:
+        trace_id, span_id, parent_span_id, *_ = told
+        more = _more(told) if told.links or told.batch > 1 or told.within else ""
+    ids = f',"span_id":"{span_id}"' if span_id else ""
+    parent = f',"parent_span_id":"{parent_span_id}"' if parent_span_id else ""
+    state = _trace_state(parcel.trace_state, parcel.origin)
+    return f',"trace_id":"{trace_id}"{ids}{parent},"trace_flags":{parcel.trace_flags}{state}{more}'
+
+
+def _more(told: EnqueueSpan) -> str:
+    links = [link._asdict() for link in told.links]
+    batch = told.batch if told.batch > 1 else None
+    return fragment({"links": links or None, "batch": batch, "within": told.within or None})
 
 
 @functools.lru_cache(maxsize=1_000)
@@ -88,8 +109,10 @@ def _json(name: str) -> str:
     return msgspec.json.encode(name).decode()
 
 
-def _trace_state(parcel: Parcel) -> str:
-    return fragment({"trace_state": parcel.trace_state}) if parcel.trace_state else ""
+@functools.lru_cache(maxsize=100)
+def _trace_state(state: str, origin: SpanIds | None) -> str:
+    """What else is told of a span, with all its events; the tasks of a bulk have it in common."""
+    return fragment({"trace_state": state or None, "origin": origin and origin._asdict()})
 
 
 def _fixed(parcel: Parcel, followers: int) -> bytes:
@@ -106,7 +129,7 @@ def _fixed(parcel: Parcel, followers: int) -> bytes:
             parcel.trace_id,
             parcel.span_id,
             parcel.trace_flags,
-            _trace_state(parcel),
+            _trace_state(parcel.trace_state, parcel.origin),
             round(parcel.traced_at * 1e6),
             parcel.periodic,
             followers,

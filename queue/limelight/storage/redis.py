@@ -47,7 +47,6 @@ from .wait import Wait
 from .waiting import Ends
 
 TRACE_AGE_SECONDS: Final = 3_600.0
-"""A run that starts later than this after its trace began opens a new trace, with a link."""
 
 _ANNOUNCE_SECONDS: Final = 3_600.0
 _ANNOUNCE_AGAIN_SECONDS: Final = 60.0
@@ -69,6 +68,7 @@ class RedisStorage:
         speaker: Who we are in events.
         patience_seconds: How long an enqueue may wait for a Redis that cannot be reached, or that refuses for
             a while (a failover); 0: fail at once.
+        trace_age_seconds: A run that starts later than this after its trace began opens a new trace, with a link.
 
     Attributes:
         administration: What an operator does: look, cancel, pause, dead letters.
@@ -84,10 +84,12 @@ class RedisStorage:
         emitter: RedisEventEmitter | None,
         speaker: Callable[[], Speaker],
         patience_seconds: float = 0.0,
+        trace_age_seconds: float = TRACE_AGE_SECONDS,
     ) -> None:
         self.address = address
         self.keys = keys
         self.emitter = emitter
+        self._trace_age = packing.micros(trace_age_seconds)
         self._speaker = speaker
         self._keys = {name: script.keys(keys) for name, script in SCRIPTS.items()}
         self._head = ("0", keys.queue, self.channel, emitter.max_events if emitter else 0)
@@ -98,7 +100,7 @@ class RedisStorage:
             keys,
             call=self._call,
             where=lambda: speaker().where,
-            trace_age_seconds=TRACE_AGE_SECONDS,
+            trace_age_seconds=trace_age_seconds,
         )
         self.values = Values(self._links, keys)
         self.producing = Producing(
@@ -226,7 +228,7 @@ class RedisStorage:
                 packing.micros(request.lease_seconds),
                 request.names,
                 where,
-                packing.micros(TRACE_AGE_SECONDS),
+                self._trace_age,
                 int(request.tell_ended),
                 *request.spans,
             ],
@@ -246,8 +248,7 @@ class RedisStorage:
         Returns, per task, None where it is not ours any more, or ended instead as revoked or expired; of the latter,
         if `tell_ended`, what it was.
         """
-        trace_age = packing.micros(TRACE_AGE_SECONDS)
-        args: list[Any] = [packing.micros(lease_seconds), where, trace_age, int(tell_ended)]
+        args: list[Any] = [packing.micros(lease_seconds), where, self._trace_age, int(tell_ended)]
         for lease in leases:
             args += [lease.task_id, lease.token, new_span_id(), new_trace_id()]
         replies = self._links.get().call(self._call("start", args))

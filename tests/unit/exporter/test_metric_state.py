@@ -21,6 +21,7 @@ from limelight_exporter.fold import MetricEvent
 from limelight_exporter.labels import OTHER
 from limelight_exporter.metric_state import QueueState, SavedState
 from limelight_exporter.ops import Add, Declare, Op
+from limelight_exporter.trace_keep import NOTHING, TraceKeep
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
@@ -265,7 +266,7 @@ def sampled(seconds: float, span: str = SPAN, *, flags: int = 1) -> MetricEvent:
 
 
 def test_each_bucket_points_at_the_newest_span_in_it() -> None:
-    state = QueueState("mail", exemplars=True)
+    state = QueueState("mail", exemplars=NOTHING)
     state.fold([sampled(0.2, "1" * 16), sampled(0.21, "2" * 16), sampled(9.0, "3" * 16)])
     found = {sample.labels["le"]: sample.exemplar for sample in exemplars(state)}
     assert {le: exemplar.labels["span_id"] for le, exemplar in found.items()} == {
@@ -280,7 +281,7 @@ def test_each_bucket_points_at_the_newest_span_in_it() -> None:
 
 
 def test_a_failure_counter_points_at_the_last_run_that_failed() -> None:
-    state = QueueState("mail", exemplars=True)
+    state = QueueState("mail", exemplars=NOTHING)
     failed = {"status": "error-task", "outcome": "error", "error": True, "error_type": "ValueError"}
     state.fold([msgspec.structs.replace(sampled(1.0), wait=None, **failed)])
     (sample,) = exemplars(state)
@@ -296,9 +297,24 @@ def test_a_failure_counter_points_at_the_last_run_that_failed() -> None:
     ],
 )  # fmt: skip
 def test_nothing_points_at_a_span_that_is_not_exported(event: MetricEvent) -> None:
-    state = QueueState("mail", exemplars=True)
+    state = QueueState("mail", exemplars=NOTHING)
     state.fold([event])
     assert not exemplars(state)
+
+
+def test_what_is_kept_although_it_is_not_sampled_is_pointed_at_and_nothing_else() -> None:
+    state = QueueState("mail", exemplars=TraceKeep(errors=True, slow_seconds=5.0))
+    unsampled = msgspec.structs.replace(sampled(1.0, flags=0), status="finished", wait=None)
+    failed = {"status": "error-task", "outcome": "error", "error": True, "error_type": "ValueError"}
+    state.fold(
+        [
+            sampled(7.0, "1" * 16, flags=0),  # started: nobody knows yet whether it will be kept
+            msgspec.structs.replace(unsampled, outcome="success", duration=4.0, span_id="2" * 16),
+            msgspec.structs.replace(unsampled, outcome="success", duration=6.0, span_id="3" * 16),
+            msgspec.structs.replace(unsampled, **failed, span_id="4" * 16),
+        ]
+    )
+    assert {sample.exemplar.labels["span_id"] for sample in exemplars(state)} == {"3" * 16, "4" * 16}
 
 
 def test_without_trace_export_nothing_points_anywhere() -> None:
@@ -308,7 +324,7 @@ def test_without_trace_export_nothing_points_anywhere() -> None:
 
 
 def test_an_unsampled_value_leaves_the_span_that_its_bucket_points_at() -> None:
-    state = QueueState("mail", exemplars=True)
+    state = QueueState("mail", exemplars=NOTHING)
     state.fold([sampled(1.0)])
     state.fold([sampled(1.0, "5" * 16, flags=0)])
     assert [sample.exemplar.labels["span_id"] for sample in exemplars(state)] == [SPAN]
@@ -316,14 +332,14 @@ def test_an_unsampled_value_leaves_the_span_that_its_bucket_points_at() -> None:
 
 def test_no_exemplar_comes_from_the_future() -> None:
     """Prometheus takes none that is older than the one before, so one such would bar all that follow."""
-    state = QueueState("mail", exemplars=True)
+    state = QueueState("mail", exemplars=NOTHING)
     state.fold([sampled(1.0)])
     (sample,) = exemplars(state, now=1_600_000_000.0)
     assert float(sample.exemplar.timestamp) == 1_600_000_000.0
 
 
 def test_prometheus_own_text_format_has_no_exemplars() -> None:
-    state = QueueState("mail", exemplars=True)
+    state = QueueState("mail", exemplars=NOTHING)
     state.fold([sampled(1.0)])
     assert TRACE not in rendered(state, 1_700_000_009.0, "text/plain")
 

@@ -15,14 +15,18 @@ local function promise_followers(followers)
   if ok then promise(f[2] .. ' ' .. f[4]) end
 end
 
--- A task that follows another is in its trace, a child of its last run, and is given what it left.
+-- A task that follows another is in its trace, a child of its last run, and is given what it left. One whose runs are
+-- roots has a link to that run, and the callback of a group stays beside the group.
 local function following(before, record, span, input)
   local at, r = cmsgpack.unpack_one(record)
   r[INPUT_LENGTH] = #input
-  if before[LAST_SPAN] ~= '' then
-    r[TRACE_ID] = string.sub(before[LAST_SPAN], 1, 32)
+  local last = before[LAST_SPAN]
+  if last ~= '' and r[PARENT_SPAN] == '' then
+    span = span .. ',"links":[{"trace_id":"' .. string.sub(last, 1, 32) .. '","span_id":"' .. string.sub(last, 34) .. '"}]'
+  elseif last ~= '' and r[GATHERS] == '' then
+    r[TRACE_ID], r[TRACED_AT] = string.sub(last, 1, 32), before[TRACED_AT]
     span = ',"trace_id":"' .. r[TRACE_ID] .. '","span_id":"' .. r[PARENT_SPAN]
-      .. '","parent_span_id":"' .. string.sub(before[LAST_SPAN], 34)
+      .. '","parent_span_id":"' .. string.sub(last, 34)
       .. '","trace_flags":' .. r[TRACE_FLAGS] .. r[TRACE_STATE]
   end
   return cmsgpack.pack(r) .. string.sub(record, at + 1), span

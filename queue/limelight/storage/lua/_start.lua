@@ -33,7 +33,9 @@ local function begin(id, r, tail, lease, where, span_id, fresh_trace_id, trace_a
     links = '{"trace_id":"' .. string.sub(r[LAST_SPAN], 1, 32) .. '","span_id":"' .. string.sub(r[LAST_SPAN], 34) .. '"}'
   end
   if now - r[TRACED_AT] > trace_age then
-    links = links .. (links ~= '' and ',' or '') .. '{"trace_id":"' .. r[TRACE_ID] .. '","span_id":"' .. r[PARENT_SPAN] .. '"}'
+    if r[PARENT_SPAN] ~= '' then
+      links = links .. (links ~= '' and ',' or '') .. '{"trace_id":"' .. r[TRACE_ID] .. '","span_id":"' .. r[PARENT_SPAN] .. '"}'
+    end
     r[TRACE_ID], r[PARENT_SPAN], r[TRACED_AT] = fresh_trace_id, '', now
   end
 

@@ -37,7 +37,7 @@ local function store(s, value, first, ttl)
     s[3], s[4], s[6] = 'error-storing-result', 'result_error', 'result_error'
     s[15] = ',"error_type":"limelight.errors.RedisRefused","error_message":' .. cjson.encode(stored.err)
     s[7] = s[7] .. s[15]
-    s[8] = ',"traceback":' .. cjson.encode('Redis refused the result: ' .. stored.err)
+    s[8] = s[8] .. ',"traceback":' .. cjson.encode('Redis refused the result: ' .. stored.err)
   elseif s[6] ~= '' and s[6] ~= 'success' then
     for heir = first + 1, first + s[14] do redis.pcall('SET', KEYS[heir], value, 'PX', ttl) end
   end

@@ -1,0 +1,193 @@
+"""Sends spans, one batch at a time, and says whether a batch is done.
+
+No batch processor is between us and the answer, because it would drop what a collector refuses for now.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from limelight_exporter import catalog
+from limelight_exporter.ops import SpanRecord
+from limelight_exporter.ports import DELIVERED, Delivery, Tally
+
+from .answer import Answer, Channel, Verdict
+from .channel import connected
+from .settings import Signal, target
+from .span_message import SpanEncoder, limits_of
+
+REQUEST_BYTES: Final = 3_500_000
+"""Below the 4 MiB that a collector takes over gRPC."""
+_EMPTY: Final = b""
+"""An encoded request without spans; the specification has servers accept it."""
+_PATIENCE: Final = 5
+"""So often a collector may fail over the same batch before we look for a span in it that makes it fail."""
+_MOST_SUSPECTS: Final = 8
+_MOST_REMEMBERED: Final = 1_000
+_log = logging.getLogger(__name__)
+
+_Batch: TypeAlias = Sequence[tuple[SpanRecord, Span]]
+
+
+@dataclass(slots=True)
+class _Delivering:
+    """How far one batch is.
+
+    Attributes:
+        suspects: Spans that were refused each by itself.
+        broken: Whether the collector failed over one of them, instead of refusing it.
+        taken: Whether anything of the batch was.
+        probed: Whether a request without spans was taken, None if none was sent yet.
+    """
+
+    suspects: list[SpanRecord] = field(default_factory=list)
+    broken: bool = False
+    taken: bool = False
+    probed: bool | None = None
+
+
+class OtlpSink:
+    """Exports spans through a channel.
+
+    A batch that is refused for what is in it is halved until the culprits stand alone. They are dropped, and counted,
+    only if the collector takes something else: one that takes nothing at all is set up wrong, and loses us nothing.
+
+    Args:
+        channel: To the collector.
+        encoder: Makes messages of records.
+        tally: Counts what was sent, refused and failed.
+    """
+
+    def __init__(self, channel: Channel, encoder: SpanEncoder, tally: Tally) -> None:
+        self._channel = channel
+        self._encoder = encoder
+        self._tally = tally
+        self._closed = False
+        self._failed_over: dict[str, int] = {}
+        self._said = ""
+
+    def export(self, spans: Sequence[SpanRecord]) -> Delivery:
+        """As `ports.SpanSink.export`."""
+        batch = list(self._encoded(spans))
+        state = _Delivering()
+        for part in _fitting(batch):
+            refusal = self._send(part, state)
+            if refusal is not None:
+                return self._not_taken(refusal)
+        if state.suspects:
+            if not self._is_their_fault(state):
+                return Delivery(done=False, said="it takes none of the spans, and nothing else")
+            self._drop(state.suspects)
+        if spans:
+            self._failed_over.pop(spans[0].span_id, None)
+        return DELIVERED
+
+    def close(self) -> None:
+        """As `ports.SpanSink.close`."""
+        self._closed = True
+        self._channel.close()
+
+    def _encoded(self, spans: Sequence[SpanRecord]) -> Iterator[tuple[SpanRecord, Span]]:
+        for record in spans:
+            try:
+                yield record, self._encoder.span(record)
+            except (ValueError, TypeError) as error:
+                self._tally.add(catalog.SPANS_DROPPED, ("poison",))
+                _log.debug("a span that cannot be encoded: %s", error)
+
+    def _send(self, batch: _Batch, state: _Delivering) -> Answer | None:
+        """Have the batch taken, or its culprits among the suspects; else the answer that ended the attempt."""
+        if self._closed:
+            return Answer("CANCELLED", Verdict.LATER)
+        answer = self._channel.send(self._encoder.request(batch))
+        if answer.verdict is Verdict.TAKEN:
+            state.taken = True
+            self._count_taken(answer, len(batch))
+            return None
+        self._tally.add(catalog.SPAN_FAILURES, (answer.code,))
+        if not self._is_for_its_content(answer, batch, state):
+            return answer
+        if len(batch) == 1:
+            state.suspects.append(batch[0][0])
+            state.broken |= answer.verdict is Verdict.BROKEN
+            many = len(state.suspects) >= _MOST_SUSPECTS
+            return answer if many and not self._is_their_fault(state) else None
+        half = len(batch) // 2
+        first = self._send(batch[:half], state)
+        return first if first is not None else self._send(batch[half:], state)
+
+    def _count_taken(self, answer: Answer, count: int) -> None:
+        rejected = max(0, min(answer.rejected, count))
+        self._tally.add(catalog.SPANS_EXPORTED, (), count - rejected)
+        self._tally.add(catalog.SPANS_DROPPED, ("rejected",), rejected)
+        if answer.message and answer.message != self._said:
+            self._said = answer.message
+            _log.warning("the collector rejected %d of %d spans: %s", rejected, count, answer.message)
+
+    def _is_for_its_content(self, answer: Answer, batch: _Batch, state: _Delivering) -> bool:
+        """Whether it pays to send it in parts."""
+        if answer.verdict is Verdict.UNREADABLE or state.suspects:
+            return answer.verdict is not Verdict.LATER
+        if answer.verdict is not Verdict.BROKEN:
+            return False
+        first = batch[0][0].span_id
+        if len(self._failed_over) >= _MOST_REMEMBERED:
+            self._failed_over.clear()
+        self._failed_over[first] = self._failed_over.get(first, 0) + 1
+        return self._failed_over[first] >= _PATIENCE or state.taken
+
+    def _is_their_fault(self, state: _Delivering) -> bool:
+        """Whether the collector takes anything but the suspects."""
+        if not state.taken and state.probed is None and not state.broken:
+            state.probed = self._channel.send(_EMPTY).verdict is Verdict.TAKEN
+        return state.taken or bool(state.probed)
+
+    def _drop(self, suspects: Sequence[SpanRecord]) -> None:
+        self._tally.add(catalog.SPANS_DROPPED, ("poison",), len(suspects))
+        for record in suspects:
+            _log.warning(
+                "the collector takes no span like %s of trace %s; dropped", record.name, record.trace_id
+            )
+
+    def _not_taken(self, answer: Answer) -> Delivery:
+        said = f"{answer.code}: {answer.message}" if answer.message else answer.code
+        everything = answer.verdict is Verdict.LATER
+        return Delivery(done=False, said=said, wait_seconds=answer.wait_seconds, everything=everything)
+
+
+def _fitting(batch: _Batch) -> Iterator[_Batch]:
+    """Parts that a collector takes by their size."""
+    part: list[tuple[SpanRecord, Span]] = []
+    size = 0
+    for record, span in batch:
+        needed = span.ByteSize() + 16
+        if part and size + needed > REQUEST_BYTES:
+            yield part
+            part, size = [], 0
+        part.append((record, span))
+        size += needed
+    if part:
+        yield part
+
+
+def sink_from(endpoint: str | None, environment: Mapping[str, str], tally: Tally) -> OtlpSink | None:
+    """The sink that flag and ``OTEL_*`` variables ask for.
+
+    Args:
+        endpoint: Base URL of the receiver; takes the place of the variables'.
+        environment: Usually ``os.environ``.
+        tally: Counts for the sink.
+
+    Returns:
+        None if no endpoint is named anywhere, or the variables turn traces off.
+
+    Raises:
+        ConfigurationError: A variable asks for what we cannot do; names each fault, a line each.
+    """
+    found = target(Signal.TRACES, endpoint, environment)
+    return OtlpSink(connected(found), SpanEncoder(limits_of(environment)), tally) if found else None
