@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import redis
@@ -216,6 +216,8 @@ def served(fold: QueueFold) -> dict[tuple[str, tuple[str, ...]], float]:
     shown = {}
 
     class Exposition:
+        began: ClassVar[dict[str, float]] = {}
+
         def add(self, name: str, labels: tuple[str, ...], value: float, *_: object) -> None:
             shown[name, tuple(labels[1:])] = value
 
