@@ -201,6 +201,12 @@ class QueueState:
             if objective.threshold_seconds is not None:
                 exposition.add(catalog.SLO_THRESHOLD, labels, objective.threshold_seconds)
 
+    @property
+    def longest_wait(self) -> float | None:
+        """The most seconds that a task of this queue may wait, of those that say how long; None if none does."""
+        held = [one["wait"].threshold_seconds for one in self._objectives.values() if "wait" in one]
+        return max((seconds for seconds in held if seconds is not None), default=None)
+
     def save(self) -> SavedState:
         """A copy of everything; only the thread that applies may ask for it."""
         return SavedState(
