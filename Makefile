@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 EXTRAS ?= dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos chaos-exporter check format generate lock images bench docs clean
+.PHONY: help demo test chaos chaos-exporter drill check format generate lock images bench docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ chaos: $(READY) ## Kill, stall and confuse everything for five minutes, then acc
 
 chaos-exporter: $(READY) ## Kill exporters, Redis and workers while tasks are counted, and check every counter
 	@PYTHONPATH=tests:tests/support $(BIN)/python -m chaos_exporter $(ARGS)
+
+drill: $(READY) ## Break each thing for real, and see the right alert reach Alertmanager and go
+	@PYTHONPATH=tests:tests/support:deploy/prometheus $(BIN)/python -m drill $(ARGS)
 
 check: $(READY) ## Lint, types and the floor plan
 	@$(BIN)/ruff format --check .

@@ -210,6 +210,12 @@ _TRACES: Final = (
         unit="ops",
     ),
     graph(
+        "Pushed metrics",
+        "Requests with metrics by OTLP, by the collector's answer; nothing where none are pushed.",
+        Query(_each(catalog.PUSHES, "code"), "{{code}}"),
+        unit="ops",
+    ),
+    graph(
         "Spans behind by queue",
         "Age of the oldest event whose span is still to be sent.",
         Query(or_zero_of_exporters(most(series(catalog.SPAN_LAG, QUEUES), "queue"), "queue"), "{{queue}}"),
@@ -271,8 +277,8 @@ _PROCESSES: Final = (
     table(
         "Exporters",
         "Each exporter: whether it has caught up since its start, how long that took, whether the others of "
-        "its group have "
-        "the same buckets and limits, what it leaves out, and how many browsers watch its live page.",
+        "its group have the same buckets and limits, what it leaves out, of how many queues it sends the spans, "
+        "and how many browsers watch its live page.",
         Column("Caught up", _caught_up(), "bool_yes_no", limits=(Limit(1, GREEN),), base=RED),
         Column("Catch-up took", most(series(catalog.REPLAY_SECONDS, JOBS), "instance"), "s"),
         Column(
@@ -289,6 +295,11 @@ _PROCESSES: Final = (
             limits=(Limit(1, RED),),
         ),
         Column("Series", most(series(catalog.SERIES, JOBS), "instance")),
+        Column(
+            "Sends spans of",
+            f"sum by (instance) ({series(catalog.SPAN_LEADER, QUEUES)})",
+            none="–",
+        ),
         Column("Page viewers", most(series(catalog.PAGE_VIEWERS, JOBS), "instance"), none="–"),
         empty="no exporter is scraped",
     ),

@@ -8,7 +8,6 @@ from . import closing, execution, report, tracing, wire
 from .errors import RedisError, UndecodableMessage
 from .execution import AsyncStage, Stage, Terms, plainly
 from .job import Job, Q
-from .notes import Notes
 from .report import Report, Stopwatch
 from .storage.base import Settlement
 from .tracecontext import NOTHING, Allowance, TraceContext
@@ -86,7 +85,8 @@ def _context(job: Job[Q], message: wire.Message) -> TraceContext:
         message.headers or NOTHING,
         None if traced is None else Allowance(traced.fanout),
     )
-    job.notes = Notes(None if traced is None else tracing.recording(context, around.privacy))
+    if traced is not None:
+        job.notes.recording = tracing.recording(context, around.privacy)
     return context
 
 

@@ -63,7 +63,7 @@ def hand_back(jobs: Iterable[Job[Q]]) -> None:
     """Have jobs that are not done settled as interrupted: they go back to the queue, the attempt not counted."""
     for job in jobs:
         if job.settlement is None:
-            job.settlement = settlement(job.handed, interrupted(job.watch))
+            job.settlement = settlement(job.handed, interrupted(job.watch), told=job.notes.keys())
 
 
 def burial(handed: Handed, error: Exception) -> Burial:

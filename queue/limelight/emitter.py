@@ -79,7 +79,7 @@ def failure(
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     return {
-        "error_type": name,
+        "error_type": name[: events.TYPE_LIMIT],
         "error_message": _told(_text(error), privacy, events.MESSAGE_LIMIT_BYTES)
         if privacy.messages
         else None,

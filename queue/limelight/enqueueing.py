@@ -310,11 +310,7 @@ class Enqueueing(Callbacks):
                 "store the data elsewhere and pass where it is, or give the queue a higher message_limit"
             )
         expires_at, expires_in = _expiry(options.expires)
-
-        def follower(call: Task, of: Membership | None = None) -> Parcel:
-            at = spans.follower(call, place)
-            return self._parcel(call, leaving, spans, at, membership=of, now=False)
-
+        follower = functools.partial(self._follower, leaving, spans, place)
         return Parcel(
             id=task.id,
             name=task.name,
@@ -343,6 +339,17 @@ class Enqueueing(Callbacks):
             on_success=follower(task.on_complete, membership) if task.on_complete else None,
             on_error=follower(task.on_error) if task.on_error else None,
         )
+
+    def _follower(
+        self,
+        leaving: Departure,
+        spans: WriteSpans,
+        before: Place,
+        task: Task,
+        membership: Membership | None = None,
+    ) -> Parcel:
+        at = spans.follower(task, before)
+        return self._parcel(task, leaving, spans, at, membership=membership, now=False)
 
 
 def _batches(tasks: Iterable[Task]) -> Iterator[list[Task]]:

@@ -123,6 +123,7 @@ FAILED_OUTCOMES: Final = frozenset({"error", "timeout", "result_error"})
 UNKNOWN_TASK: Final = "_unknown"
 """What stands in ``task`` when a message names no task that the consumer knows."""
 
+TYPE_LIMIT: Final = 256
 MESSAGE_LIMIT_BYTES: Final = 1_024
 TRACEBACK_LIMIT_BYTES: Final = 32_768
 

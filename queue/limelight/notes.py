@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from .privacy import Privacy
 from .recording import Recording, plain
@@ -13,8 +15,7 @@ from .recording import Recording, plain
 ARGUMENT_BYTES: Final = 256
 
 
-@dataclass(slots=True)
-class Notes:
+class Notes(msgspec.Struct):
     """Filled while a run goes on.
 
     Attributes:
@@ -27,6 +28,8 @@ class Notes:
 
     def keys(self) -> dict[str, Any]:
         """The keys of the closing event that tell it; nothing can be added any more."""
+        if self.recording is None and self.arguments is None:
+            return {}
         keys: dict[str, Any] = {}
         if self.arguments:
             keys["arguments"] = self.arguments
@@ -45,10 +48,13 @@ def shown(
 ) -> dict[str, Any]:
     """Of the arguments of a call those of these names: numbers, anything else as text of at most 256 bytes."""
     try:
-        bound = inspect.signature(function).bind_partial(*args, **kwargs).arguments
+        bound = _signature(function).bind_partial(*args, **kwargs).arguments
     except TypeError:  # a call that its function will refuse
         return {}
     return {name: _shown(bound[name], privacy) for name in names if name in bound}
+
+
+_signature: Final = functools.lru_cache(maxsize=1_000)(inspect.signature)
 
 
 def _shown(value: Any, privacy: Privacy) -> Any:

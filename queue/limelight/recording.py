@@ -17,8 +17,10 @@ LINKS: Final = 32
 ATTRIBUTES_OF_EVENT: Final = 16
 ITEMS: Final = 16
 TEXT_BYTES: Final = 1_024
+STACK_BYTES: Final = 4_096
 TOTAL_BYTES: Final = 16_384
 
+_STACK: Final = "exception.stacktrace"
 _LONGEST: Final = 2**63 - 1
 _size: Final = msgspec.json.Encoder().encode
 
@@ -31,11 +33,12 @@ class Recording:
 
     Attributes:
         is_open: The run is not over yet; what comes later is not kept.
+        privacy: As given.
     """
 
     def __init__(self, privacy: Privacy = EVERYTHING) -> None:
         self.is_open = True
-        self._privacy = privacy
+        self.privacy = privacy
         self._name: str | None = None
         self._attributes: dict[str, Any] = {}
         self._events: list[dict[str, Any]] = []
@@ -47,11 +50,11 @@ class Recording:
     def rename(self, name: str) -> None:
         """Call the span otherwise."""
         if self.is_open:
-            self._name = short(self._privacy.text(name))
+            self._name = short(self.privacy.text(name))
 
     def attribute(self, name: str, value: Any) -> None:
         """Keep an attribute: text, a number, a truth value, or several of them. Anything else is dropped."""
-        told = plain(value, self._privacy) if self._privacy.may_tell(name) else None
+        told = plain(value, self.privacy) if self.privacy.may_tell(name) else None
         with self._lock:
             if not self.is_open:
                 return
@@ -62,7 +65,7 @@ class Recording:
 
     def event(self, name: str, attributes: Mapping[str, Any], at_ns: int) -> None:
         """Keep an event of that time."""
-        event = {"name": short(self._privacy.text(name)), "at": str(at_ns), **self._attributes_of(attributes)}
+        event = {"name": short(self.privacy.text(name)), "at": str(at_ns), **self._attributes_of(attributes)}
         with self._lock:
             if self.is_open:
                 self._add("events", self._events, event, EVENTS)
@@ -77,7 +80,7 @@ class Recording:
     def status(self, code: str, description: str = "") -> None:
         """Keep a status: OK is final, UNSET changes nothing, a description is ERROR's alone."""
         if self.is_open and code in {"OK", "ERROR"} and (self._status or ("", ""))[0] != "OK":
-            told = self._privacy.text(description) if code == "ERROR" and self._privacy.messages else ""
+            told = self.privacy.text(description) if code == "ERROR" and self.privacy.messages else ""
             self._status = (code, short(told))
 
     def close(self) -> None:
@@ -121,9 +124,9 @@ class Recording:
     def _attributes_of(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The attributes of an event or a link."""
         told = {
-            short(name): plain(value, self._privacy)
+            short(name): plain(value, self.privacy, STACK_BYTES if name == _STACK else TEXT_BYTES)
             for name, value in list(given.items())[:ATTRIBUTES_OF_EVENT]
-            if self._privacy.may_tell(name)
+            if self.privacy.may_tell(name)
         }
         kept = {name: value for name, value in told.items() if value is not None}
         return {"attributes": kept} if kept else {}

@@ -7,7 +7,6 @@ logs name it, and what is set on it is recorded. The exporter sends it, from the
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Collection, Mapping
 from contextvars import Token
 from typing import Any, Final
@@ -17,7 +16,8 @@ from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, StatusCode, TraceFlags, TraceState
 
-from .recording import Recording
+from .emitter import cut, failure
+from .recording import STACK_BYTES, Recording
 from .tracecontext import BAGGAGE_LIMIT_BYTES, TraceContext, shortened, traceparent
 
 _OURS: Final = frozenset({"traceparent", "tracestate", "baggage"})
@@ -84,14 +84,12 @@ class RunSpan(Span):
         escaped: bool = False,
     ) -> None:
         """Tell an exception that the code has handled."""
-        kind = type(exception)
-        name = (
-            kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-        )
+        privacy = self._recording.privacy
+        keys = failure(exception, privacy.traceback(exception), privacy)
         told = {
-            "exception.type": name,
-            "exception.message": str(exception),
-            "exception.stacktrace": "".join(traceback.format_exception(exception)),
+            "exception.type": keys["error_type"],
+            "exception.message": keys["error_message"],
+            "exception.stacktrace": cut(keys["traceback"] or "", STACK_BYTES),
             "exception.escaped": str(escaped),
         }
         self.add_event("exception", {**told, **(attributes or {})}, timestamp)

@@ -7,8 +7,9 @@ import re
 import secrets
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 TRACE_STATE_LIMIT: Final = 512
 BAGGAGE_LIMIT_BYTES: Final = 1_024
@@ -20,8 +21,7 @@ _NO_TRACE: Final = "0" * 32
 _NO_SPAN: Final = "0" * 16
 
 
-@dataclass(slots=True)
-class Allowance:
+class Allowance(msgspec.Struct):
     """How many more tasks may be children of one span, before each begins a trace of its own."""
 
     left: int
@@ -33,8 +33,7 @@ class Allowance:
         return taken
 
 
-@dataclass(frozen=True, slots=True)
-class TraceContext:
+class TraceContext(msgspec.Struct, frozen=True):
     """Where in which trace something happens.
 
     Attributes:
@@ -52,8 +51,8 @@ class TraceContext:
     flags: int = 1
     state: str = ""
     started_at: float | None = None
-    headers: Mapping[str, str] = field(default_factory=dict, hash=False)
-    allowance: Allowance | None = field(default=None, compare=False)
+    headers: Mapping[str, str] = {}
+    allowance: Allowance | None = None
 
     @property
     def is_sampled(self) -> bool:

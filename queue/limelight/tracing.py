@@ -8,8 +8,10 @@ import importlib
 import logging
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
+
+from msgspec.structs import replace
 
 from .errors import ConfigurationError
 from .privacy import Privacy
@@ -86,7 +88,11 @@ def departure(tracing: Tracing) -> Departure:
         loaded() if "opentelemetry.trace" in sys.modules else None
     )  # a producer need not import it for us
     if telemetry is not None:
-        parent, headers = telemetry.departure(tracing.baggage)
+        try:
+            parent, headers = telemetry.departure(tracing.baggage)
+        except Exception as error:  # a propagator of the application's own
+            _complain(f"what travels with a message cannot be read: {error!r}")
+            parent, headers = None, {}
         if run is None:
             return Departure(parent, headers)
         if parent is not None:
@@ -116,13 +122,29 @@ def enter(run: TraceContext, kept: Recording | None) -> Any:
     Returns what `leave` must be given, in the same thread or async task.
     """
     telemetry = loaded()
-    return None if telemetry is None else telemetry.enter(run, kept)
+    if telemetry is None:
+        return None
+    try:
+        return telemetry.enter(run, kept)
+    except Exception as error:  # a propagator of the application's own, or ids that are none
+        _complain(f"what came with a message cannot be used: {error!r}")
+    try:
+        return telemetry.enter(replace(run, headers={}), kept)
+    except Exception as error:
+        _complain(f"the span of a run cannot be made current: {error!r}")
+        return None
 
 
 def leave(token: Any) -> None:
     """Undo `enter`."""
     if token is not None:
         loaded().leave(token)
+
+
+@functools.lru_cache(maxsize=100)
+def _complain(problem: str) -> None:
+    """Once: what telemetry cannot do stops no task."""
+    log.warning("OpenTelemetry: %s", problem)
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import NamedTuple
 
@@ -63,11 +64,12 @@ class WriteSpans:
             trace_id, parent_span_id, within = parent.trace_id, parent.span_id, departure.within
             self._traced_at = now if parent.started_at is None else parent.started_at
         else:
-            trace_id = trace_id_of(first.id)
+            trace_id = new_trace_id() if self._links(first) else trace_id_of(first.id)  # that is its run's
             links = () if parent is None else (SpanIds(parent.trace_id, parent.span_id),)
         self.flags = sampler.flags(trace_id) if parent is None else parent.flags
         self.state = "" if parent is None else parent.state
-        self._span = EnqueueSpan(trace_id, new_span_id(), parent_span_id, links, count, within)
+        self._span = span = EnqueueSpan(trace_id, new_span_id(), parent_span_id, links, count, within)
+        self._ids = SpanIds(span.trace_id, span.span_id)
 
     def place(self, task: Task, at: int = 0) -> Place:
         """Where a task is that is put on the queue at once.
@@ -77,15 +79,22 @@ class WriteSpans:
             at: Which of the write, from 0.
         """
         span = self._span
-        own = None if span.batch == 1 and not span.links and not span.within else span
-        if at:
-            own = EnqueueSpan(span.trace_id, "", span.span_id)
-        if (task.options.trace_mode or self._mode) == LINK:
-            return self._root(task, own or span, SpanIds(span.trace_id, span.span_id))
-        if at and at >= self._children:
-            own = EnqueueSpan(trace_id_of(task.id), "")
-            return self._root(task, own, SpanIds(span.trace_id, span.span_id))
-        return Place(span.trace_id, span.span_id, self._traced_at, span.parent_span_id, own)
+        if self._links(task):
+            told = EnqueueSpan(span.trace_id, "", span.span_id) if at else span
+            return self._root(task, told, self._ids)
+        if at == 0:
+            own = None if span.batch == 1 and not span.links and not span.within else span
+            return Place(span.trace_id, span.span_id, self._traced_at, span.parent_span_id, own)
+        if at < self._children:
+            return self._member
+        return self._root(task, EnqueueSpan(trace_id_of(task.id), ""), self._ids)
+
+    @functools.cached_property
+    def _member(self) -> Place:
+        """Where all of a bulk are that are its children."""
+        span = self._span
+        told = EnqueueSpan(span.trace_id, "", span.span_id)
+        return Place(span.trace_id, span.span_id, self._traced_at, span.span_id, told)
 
     def callback(self, task: Task) -> Place:
         """Where the callback of a group is: beside its members."""
@@ -94,13 +103,13 @@ class WriteSpans:
     def follower(self, task: Task, before: Place) -> Place:
         """Where a task is that will follow another: a child of its last run, once there is one."""
         span_id = new_span_id()
-        if (task.options.trace_mode or self._mode) == LINK:
+        if self._links(task):
             told = EnqueueSpan(before.trace_id, span_id, before.span_id)
             return self._root(task, told, SpanIds(before.trace_id, span_id))
         return Place(before.trace_id, span_id, before.traced_at, before.span_id)
 
+    def _links(self, task: Task) -> bool:
+        return (task.options.trace_mode or self._mode) == LINK
+
     def _root(self, task: Task, told: EnqueueSpan, origin: SpanIds) -> Place:
-        trace_id = trace_id_of(task.id)
-        if trace_id == origin.trace_id:
-            trace_id = new_trace_id()
-        return Place(trace_id, "", self.now_ns / 1e9, "", told, origin)
+        return Place(trace_id_of(task.id), "", self.now_ns / 1e9, "", told, origin)

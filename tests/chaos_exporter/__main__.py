@@ -21,26 +21,38 @@ from .trial import run
 from .verdict import judge
 
 
-def plan_from(arguments: list[str]) -> Plan:
-    """The plan that the command line asks for."""
+def plans_from(arguments: list[str]) -> list[Plan]:
+    """What the command line asks for: a run on a Redis that forgets nothing, then a smaller one on one that does."""
     parser = argparse.ArgumentParser(prog="make chaos-exporter", description=__doc__)
     parser.add_argument("--seed", default=secrets.token_hex(4), help="decides what strikes when (random)")
     parser.add_argument("--tasks", type=int, default=50_000, help="(50000)")
     parser.add_argument(
         "--seconds", type=float, default=90, help="over which they are enqueued, at least (90)"
     )
+    parser.add_argument(
+        "--rollbacks", type=int, default=6, help="how often Redis goes back, in a run of a fifth of that (6)"
+    )
     parser.add_argument("--plant", choices=PLANTS, help="plant this bug, to see that it is found")
     options = parser.parse_args(arguments)
     os.environ[VARIABLE] = options.plant or ""
-    deadly = max(2, options.tasks // 5_000)
-    trims = max(1, options.tasks // 20_000)
-    return Plan(seed=options.seed, tasks=options.tasks, seconds=options.seconds, deadly=deadly, trims=trims)
+    seed, tasks, seconds = options.seed, options.tasks, options.seconds
+    trims = max(1, tasks // 20_000)
+    plans = [Plan(seed=seed, tasks=tasks, seconds=seconds, deadly=max(2, tasks // 5_000), trims=trims)]
+    if options.rollbacks:
+        fifth = max(200, tasks // 5)
+        plans.append(Plan(seed=seed, tasks=fifth, seconds=seconds / 2, deadly=2, rollbacks=options.rollbacks))
+    return plans
 
 
 def main() -> int:
-    """Run once; the exit code is 1 if anything is wrong, and its files are kept then."""
-    plan, console = plan_from(sys.argv[1:]), Console()
-    console.print(f"seed {plan.seed}: {plan.tasks:,} tasks")
+    """Run each plan once; the exit code is 1 if anything is wrong."""
+    console = Console()
+    return max([carry_out(plan, console) for plan in plans_from(sys.argv[1:])])
+
+
+def carry_out(plan: Plan, console: Console) -> int:
+    """Run once; returns 1 if anything is wrong, and its files are kept then."""
+    console.print(f"seed {plan.seed}: {plan.tasks:,} tasks, Redis goes back {plan.rollbacks} times")
     folder = Path(tempfile.mkdtemp(prefix="limelight-chaos-exporter-"))
     began = time.monotonic()
 

@@ -90,6 +90,25 @@ def never_saved() -> None:
     queue_fold.SnapshotStore.load = lambda self: None  # type: ignore[method-assign]
 
 
+def rollback_untold() -> None:
+    """Pass over a Redis that went back."""
+    _after_read(lambda batch: setattr(batch, "rollbacks", 0))
+
+
+def read_again() -> None:
+    """After Redis went back, read from the beginning of what it has."""
+
+    def forgetful(self: StreamSource[Any], position: Any) -> Batch[Any]:
+        return Batch(msgspec.structs.replace(position, id="0-0", seq=0, begun=False), rollbacks=1, more=True)
+
+    StreamSource._went_back = forgetful  # type: ignore[method-assign]
+
+
+def no_floor() -> None:
+    """Keep nothing outside Redis."""
+    queue_fold.FloorFile.load = lambda self: None  # type: ignore[method-assign]
+
+
 def _after_read(change: Callable[[Batch[Any]], None]) -> None:
     read = StreamSource.read
 
@@ -109,6 +128,9 @@ PLANTS: Final[Mapping[str, tuple[Callable[[], None], str]]] = {
     "entry-twice": (entry_at_the_position_again, "counters"),
     "old-numbers": (old_numbers, "never falls"),
     "never-saved": (never_saved, "counters"),
+    "rollback-untold": (rollback_untold, "loss"),
+    "read-again": (read_again, "counters"),
+    "no-floor": (no_floor, "never falls"),
 }
 """Bug → how it is planted, and the check that must name it."""
 

@@ -25,6 +25,7 @@ def happened(evidence: Evidence, struck: Counter[str]) -> Table:
     table.add_section()
     table.add_row("events", f"{len(evidence.events):,}")
     table.add_row("of them trimmed unread", f"{len(evidence.lost):,}")
+    table.add_row("times that Redis went back", f"{evidence.rollbacks:,}")
     table.add_row("series in Prometheus", f"{sum(map(len, evidence.scraped.values())):,}")
     table.add_row(
         "samples in Prometheus",

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -24,13 +25,15 @@ from limelight_exporter.config import DEFAULT_GROUP
 
 from .plants import VARIABLE
 from .reader import Gap, Reader
+from .rollbacks import TimeMachine
 from .target import QUEUE_NAME
 
 EXPORTERS: Final = ("exporter a", "exporter b")
 CONSUMERS: Final = ("consumer 1", "consumer 2")
 LEASE_SECONDS: Final = 2.0
 _STEP_SECONDS: Final = 0.02
-_WHOLE: Final = ("--appendfsync", "no")  # a kill of Redis loses nothing acknowledged: see chaos.stage
+_WHOLE: Final = ("--appendfsync", "no", "--auto-aof-rewrite-percentage", "0")
+"""A kill of Redis loses nothing acknowledged (see chaos.stage), and its files can be copied as they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +46,15 @@ class Plan:
         seconds: Over which time, at least.
         deadly: How many of them kill their worker.
         trims: How often the stream is trimmed on purpose.
+        rollbacks: How often Redis goes back in time; exporters have state folders then.
     """
 
     seed: str
     tasks: int
     seconds: float
     deadly: int
-    trims: int
+    trims: int = 0
+    rollbacks: int = 0
 
 
 class Stage:
@@ -65,6 +70,7 @@ class Stage:
     def __init__(self, plan: Plan, folder: Path) -> None:
         self.plan, self.folder = plan, folder
         self.server = EmbeddedRedis(persist_dir=folder / "aof", options=_WHOLE)
+        self._machine: TimeMachine | None = None
         self.actors: dict[str, Actor] = {}
         self.urls: dict[str, str] = {}
         self.gaps: list[Gap] = []
@@ -115,6 +121,14 @@ class Stage:
             self.actors[name].start()
         self._watch()
         self.actors["producer"].start()
+        self._machine = TimeMachine(
+            self.server,
+            self.folder / "aof",
+            self.reader,
+            [self.actors[name] for name in (*CONSUMERS, "producer")],
+            self.urls,
+            self._chance,
+        )
 
     def _add_exporter(self, name: str) -> None:
         port = free_port()
@@ -127,6 +141,7 @@ class Stage:
             self.server.url,
             "--port",
             str(port),
+            *(("--state-dir", str(self.folder / f"state of {name}")) if self.plan.rollbacks else ()),
         ]
         self._add(name, [sys.executable, *words], {VARIABLE: os.environ.get(VARIABLE, "")})
 
@@ -159,7 +174,7 @@ class Stage:
         Args:
             told: Called with each fault as it strikes.
         """
-        trims = [(n + 1) / (self.plan.trims + 1) * self.plan.tasks for n in range(self.plan.trims)]
+        due = self._intentions()
         strikes = {
             self._kill_exporter: 6,
             self._kill_exporters: 2,
@@ -169,15 +184,22 @@ class Stage:
         at = time.monotonic() + 1
         while not self._producer_is_done():
             self._restart_who_is_due()
-            if trims and self._enqueued() >= trims[0]:
-                trims.pop(0)
-                self._strike(self._trim, told)
+            if due and self._enqueued() >= due[0][0]:
+                self._strike(due.pop(0)[1], told)
             elif time.monotonic() > at:
                 (fault,) = self._chance.choices(list(strikes), weights=list(strikes.values()))
                 self._strike(fault, told)
                 at = time.monotonic() + self._chance.uniform(0.3, 2.5)
             time.sleep(_STEP_SECONDS)
         self.wait(lambda: all(self.actors[name].alive for name in (*CONSUMERS, *EXPORTERS)), 30)
+
+    def _intentions(self) -> list[tuple[float, Callable[[], str]]]:
+        """What is not left to chance: after how many tasks it comes, and what."""
+        trims, rollbacks = self.plan.trims, self.plan.rollbacks
+        due = [((n + 1) / (trims + 1), self._trim) for n in range(trims)]
+        due += [((n + 0.5) / (rollbacks + 1), self._back_up) for n in range(rollbacks)]
+        due += [((n + 1) / (rollbacks + 1), self._go_back) for n in range(rollbacks)]
+        return sorted(((share * self.plan.tasks, what) for share, what in due), key=itemgetter(0))
 
     def wait(self, predicate: Callable[[], bool], seconds: float) -> bool:
         """Keep everybody running until it is true; False if time is up first."""
@@ -189,15 +211,28 @@ class Stage:
             time.sleep(_STEP_SECONDS)
         return True
 
+    @property
+    def rollbacks(self) -> int:
+        """How often Redis went back."""
+        return self._machine.done if self._machine else 0
+
     def is_ready(self, name: str) -> bool:
         """Whether an exporter says so."""
         with contextlib.suppress(OSError):
             return get(f"{self.urls[name]}/-/ready")[0] == 200
         return False
 
+    def is_current(self, name: str) -> bool:
+        """Whether an exporter serves all that was told; a queue that Redis forgot must be announced first."""
+        with contextlib.suppress(OSError, AssertionError):
+            labels = {"queue": QUEUE_NAME}
+            return Scraped(self.urls[name]).value("limelight_exporter_queue_current", **labels) == 1
+        return False
+
     def log_problems(self) -> list[str]:
-        """What exporters logged that must never happen."""
-        return [
+        """What exporters logged that must never happen, and what they did not serve in time."""
+        late = self._machine.problems if self._machine else []
+        return late + [
             f"{path.name}: {line.strip()}"
             for path in sorted(self.folder.glob("*.log"))
             for line in path.read_text(errors="replace").splitlines()
@@ -250,13 +285,30 @@ class Stage:
         self.server.start()
         return "kill Redis, and start it again"
 
+    def _have_exporters_ready(self) -> None:
+        for name in EXPORTERS:
+            self.actors[name].start()
+            self._due.pop(name, None)
+        for name in EXPORTERS:
+            assert self.wait(lambda name=name: self.is_ready(name) and self.is_current(name), 30), (
+                f"{name} is not ready"
+            )
+
+    def _back_up(self) -> str:
+        assert self._machine is not None
+        self._machine.back_up()
+        return "back Redis up"
+
+    def _go_back(self) -> str:
+        """Take Redis back, and perhaps the exporters down at that very moment."""
+        assert self._machine is not None
+        self._have_exporters_ready()
+        victims = self._chance.choice(((), EXPORTERS[:1], EXPORTERS[1:], EXPORTERS))
+        return self._machine.go_back([lambda name=name: self._kill(name) for name in victims])
+
     def _trim(self) -> str:
         """Stop both exporters in good order, let some events be told, and trim what they have not read."""
-        for name in EXPORTERS:
-            if not self.actors[name].alive:
-                self.actors[name].start()  # so that the last thing it does is to save what it served
-        for name in EXPORTERS:
-            assert self.wait(lambda name=name: self.is_ready(name), 30), f"{name} was not ready"
+        self._have_exporters_ready()  # so that the last thing each does is to save what it served
         for name in EXPORTERS:
             self.actors[name].signal(signal.SIGTERM)
             self._due[name] = time.monotonic() + 1_000

@@ -31,6 +31,22 @@ def test_every_counter_is_right_though_exporters_redis_and_workers_are_killed_an
     assert not wrong, f"CHAOS_SEED={seed} strikes the same; logs and the ledger are in {tmp_path}"
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_every_counter_is_right_though_redis_goes_back_in_time_and_exporters_are_killed_with_it(
+    tmp_path: Path,
+) -> None:
+    seed = os.environ.get("CHAOS_SEED") or secrets.token_hex(4)
+    with Stage(Plan(seed=seed, tasks=400, seconds=8, deadly=1, rollbacks=3), tmp_path) as stage:
+        evidence = run(stage, CONSOLE.print)
+        CONSOLE.print(happened(evidence, stage.struck))
+    findings = judge(evidence)
+    CONSOLE.print(account(findings))
+    assert evidence.rollbacks == 3, "in each of the three ways"
+    wrong = {finding.check: finding.problems[:3] for finding in findings if finding.problems}
+    assert not wrong, f"CHAOS_SEED={seed} strikes the same; logs and the ledger are in {tmp_path}"
+
+
 @pytest.mark.parametrize("name", PLANTS)
 def test_every_bug_has_a_check_that_must_name_it(name: str) -> None:
     assert PLANTS[name][1] in CHECKS

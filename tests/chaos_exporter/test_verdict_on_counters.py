@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from chaos.story import Told
 from chaos_exporter.reader import Gap
-from chaos_exporter.verdict import LOST, Evidence, Samples, expected, judge
+from chaos_exporter.verdict import LOST, ROLLBACKS, Evidence, Samples, expected, judge
 
 QUEUE = frozenset({("queue", "counted")})
 SUCCESS = ("limelight_tasks_completed_total", QUEUE | {("task", "fine"), ("outcome", "success")})
@@ -57,6 +57,38 @@ def sampled(evidence: Evidence, key: Any, values: list[float], resets: float = 0
 
 def test_a_run_in_which_all_is_right_has_no_finding() -> None:
     assert not any(finding.problems for finding in judge(right()))
+
+
+def gone_back() -> Evidence:
+    """The same, except that Redis went back and forgot a third task that was counted; nothing was trimmed."""
+    noted = [*NOTED, {"enqueued": "fine", "key": 3}]
+    draft = Evidence(noted=noted, events=EVENTS, gaps=[], served={}, scraped={}, rollbacks=1)
+    served = {key: float(count) for key, count in expected(draft).items()}
+    series = [
+        Samples(key, [0.0 if "events_" not in key[0] else count, count], 0.0) for key, count in served.items()
+    ]
+    return replace(draft, served={"a": served, "b": dict(served)}, scraped={"a": series, "b": list(series)})
+
+
+def test_a_task_that_redis_forgot_need_not_have_run() -> None:
+    assert not any(finding.problems for finding in judge(gone_back()))
+
+
+STARTED = ("limelight_task_wait_seconds_count", QUEUE | {("task", "fine")})
+WRONG_THEN: dict[str, tuple[Callable[[Evidence], Evidence], str]] = {
+    "a rollback untold": (lambda good: served(good, (ROLLBACKS, QUEUE), 0.0), "loss"),
+    "counted again": (lambda good: served(good, SUCCESS, 3.0), "counters"),
+    "closed what never ran": (lambda good: replace(good, noted=good.noted[:2]), "tasks' files"),
+    "ran what never began": (lambda good: served(good, STARTED, 1.0), "tasks' files"),
+    "ran what nobody enqueued": (
+        lambda good: replace(good, noted=[*good.noted, {"ran": "fine", "key": 4}]), "tasks"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", WRONG_THEN)
+def test_each_check_names_the_fault_it_is_there_for_also_when_redis_went_back(fault: str) -> None:
+    spoil, check = WRONG_THEN[fault]
+    assert check in {finding.check for finding in judge(spoil(gone_back())) if finding.problems}
 
 
 WRONG: dict[str, tuple[Callable[[Evidence], Evidence], str]] = {

@@ -24,9 +24,9 @@ def run(stage: Stage, told: Callable[[str], None]) -> Evidence:
     stage.play(told)
     stage.wait(lambda: stage.reader.left == 0, DRAIN_SECONDS)
     problems = [
-        f"{name} was not ready at the end"
+        f"{name} did not serve all at the end"
         for name in EXPORTERS
-        if not stage.wait(lambda name=name: stage.is_ready(name), _READY_SECONDS)
+        if not stage.wait(lambda name=name: stage.is_ready(name) and stage.is_current(name), _READY_SECONDS)
     ]
     left = stage.reader.left
     for name in ("consumer 1", "consumer 2"):
@@ -39,6 +39,7 @@ def run(stage: Stage, told: Callable[[str], None]) -> Evidence:
         noted=facts(stage.ledger),
         events=stage.reader.events,
         gaps=stage.gaps,
+        rollbacks=stage.rollbacks,
         served=served,
         scraped={name: samples(stage, name) for name in EXPORTERS},
         left=left,

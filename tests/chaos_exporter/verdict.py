@@ -15,6 +15,7 @@ from .reader import Gap
 from .target import HOPELESS_RETRIES, QUEUE_NAME
 
 LOST: Final = "limelight_exporter_events_lost_total"
+ROLLBACKS: Final = "limelight_exporter_stream_rollbacks_total"
 _QUEUE: Final = ("queue", QUEUE_NAME)
 
 
@@ -37,6 +38,7 @@ class Evidence:
         gaps: What was trimmed before the exporters could read it.
         served: Exporter → what it served last.
         scraped: Exporter → Prometheus' samples of its counters.
+        rollbacks: How often Redis went back in time, and forgot tasks and events.
         left: Tasks that had not ended when time was up.
         problems: What went wrong on the way.
     """
@@ -46,6 +48,7 @@ class Evidence:
     gaps: Sequence[Gap]
     served: Mapping[str, Mapping[Key, float]]
     scraped: Mapping[str, Sequence[Samples]]
+    rollbacks: int = 0
     left: int = 0
     problems: Sequence[str] = ()
 
@@ -60,6 +63,7 @@ def expected(evidence: Evidence) -> Counter[Key]:
     lost = evidence.lost
     wanted = totals(event for event in evidence.events if event.seq not in lost)
     wanted[LOST, frozenset({_QUEUE})] += len(lost)
+    wanted[ROLLBACKS, frozenset({_QUEUE})] += evidence.rollbacks
     return wanted
 
 
@@ -95,20 +99,39 @@ def _of_one(name: str) -> Iterator[tuple[str, dict[str, str], int]]:
 
 # -- Checks ---------------------------------------------------------------------------------------------
 def every_task_ran(evidence: Evidence) -> Iterator[str]:
-    """What was enqueued ran, and nothing else."""
+    """What was enqueued ran, unless Redis forgot it, and nothing else."""
     enqueued = {(fact["enqueued"], fact["key"]) for fact in evidence.noted if "enqueued" in fact}
     ran = {(fact["ran"], fact["key"]) for fact in evidence.noted if "ran" in fact}
-    if enqueued != ran:
+    forgotten = enqueued if evidence.rollbacks else set()
+    if ran - enqueued or enqueued - ran - forgotten:
         yield f"{len(enqueued - ran)} tasks never ran, {len(ran - enqueued)} ran that nobody enqueued"
     if evidence.left:
         yield f"{evidence.left} tasks had not ended"
 
 
 def tasks_files(evidence: Evidence) -> Iterator[str]:
-    """Counters equal what the tasks noted."""
+    """Counters equal what the tasks noted; where Redis forgot: no fewer runs than closed, no more than began."""
+    if evidence.rollbacks:
+        yield from _bounds_by_the_tasks(evidence)
+        return
     wanted = by_the_tasks(evidence)
     for exporter, samples in evidence.served.items():
         yield from _differences(exporter, wanted, {key: samples.get(key, 0) for key in wanted})
+
+
+def _bounds_by_the_tasks(evidence: Evidence) -> Iterator[str]:
+    """A run tells that it began, notes itself, and tells how it went, unless Redis forgot it meanwhile."""
+    noted = Counter(fact["ran"] for fact in evidence.noted if "ran" in fact)
+    for exporter, samples in evidence.served.items():
+        for name, runs in sorted(noted.items()):
+            of_task = frozenset({_QUEUE, ("task", name)})
+            began = samples.get(("limelight_task_wait_seconds_count", of_task), 0)
+            attempts = "limelight_task_attempts_total"
+            closed = sum(
+                samples.get((attempts, of_task | {("outcome", how)}), 0) for how in ("success", "error")
+            )
+            if not closed <= runs <= began:
+                yield f"{exporter}: {name} closed {closed:g} runs, noted {runs}, began {began:g}"
 
 
 def counters(evidence: Evidence) -> Iterator[str]:
@@ -120,13 +143,16 @@ def counters(evidence: Evidence) -> Iterator[str]:
 
 
 def loss(evidence: Evidence) -> Iterator[str]:
-    """What was trimmed is counted as lost, exactly; counted and lost are all that was told."""
-    told = evidence.events[-1].seq if evidence.events else 0
+    """What was trimmed is counted as lost, exactly; counted and lost are all that was told, also what Redis forgot."""
+    told = len(evidence.events)
     for exporter, samples in evidence.served.items():
         lost = samples.get((LOST, frozenset({_QUEUE})), 0)
         if lost != len(evidence.lost):
             yield f"{exporter}: {lost:g} events told as lost, {len(evidence.lost)} were"
         counted = sum(value for (name, _), value in samples.items() if name == "limelight_events_total")
+        rollbacks = samples.get((ROLLBACKS, frozenset({_QUEUE})), 0)
+        if rollbacks != evidence.rollbacks:
+            yield f"{exporter}: {rollbacks:g} rollbacks told, {evidence.rollbacks} were"
         if counted + lost != told:
             yield f"{exporter}: {counted:g} counted and {lost:g} lost are not the {told} that were told"
 

@@ -308,7 +308,8 @@ def test_redis_away_in_the_middle_hides_the_queue_and_loses_nothing(
         )
         back = Scraped(running.url)
         assert back.value("limelight_tasks_completed_total", **FINISHED) == 5
-        assert back.value("limelight_exporter_redis_reconnects_total") == 1
+        # What is folded is served at once, the turn that brought it is over a little later.
+        wait_until(lambda: Scraped(running.url).value("limelight_exporter_redis_reconnects_total") == 1)
 
 
 def test_a_redis_that_hangs_does_not_hold_a_scrape_beyond_its_time(faulty_proxy: Any, redis_url: str) -> None:
@@ -424,7 +425,7 @@ def test_the_other_pages(redis_url: str) -> None:
     with exporter(redis_url.replace("redis://", "redis://:hush@")) as running:
         status, body, _ = get(running.url)
         assert status == 200
-        assert b"Limelight exporter" in body
+        assert b"Limelight" in body
         assert b"hush" not in body
         assert get(f"{running.url}/-/healthy")[:2] == (200, b"healthy\n")
         assert get(f"{running.url}/nothing")[0] == 404

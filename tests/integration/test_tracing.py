@@ -6,6 +6,7 @@ import asyncio
 import logging
 import subprocess
 import sys
+import threading
 import time
 from typing import Any
 
@@ -29,6 +30,7 @@ from limelight import (
     continue_trace,
     current_task,
     group,
+    tracing,
 )
 from limelight.sampling import RootSampler
 
@@ -351,6 +353,16 @@ def test_in_link_mode_a_run_begins_a_trace_and_links_to_where_it_was_enqueued(
     assert closing(queue, plain.id)["trace_id"] == ids(request)[0], "a task may say otherwise"
 
 
+def test_in_link_mode_a_run_has_the_trace_of_its_tasks_id_though_nobody_else_began_one(
+    make_either_queue: MakeQueue,
+) -> None:
+    queue = make_either_queue("traced", tracing=Tracing(mode="link"))
+    handle = queue.task(name="work")(lambda: None)()
+    run_all(queue, handle.id)
+    assert place(closing(queue, handle.id)) == (handle.id.replace("-", ""), None)
+    assert enqueued(queue, handle.id)["trace_id"] != handle.id.replace("-", "")
+
+
 def test_a_stage_in_link_mode_links_to_the_stage_before(make_either_queue: MakeQueue) -> None:
     queue = make_either_queue("traced", tracing=Tracing(mode="link"))
     one = queue.task(name="one")(lambda: 1)
@@ -437,6 +449,45 @@ def test_other_propagators_than_the_standard_ones_are_asked(
     assert seen[-1]["x-vendor"] == ids(request)[0]
 
 
+def test_a_propagator_that_raises_stops_neither_producer_nor_worker(
+    make_either_queue: MakeQueue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue = make_either_queue("traced", tracing=Tracing(baggage=("a",)))
+    tracing._complain.cache_clear()
+
+    class Broken(TraceContextTextMapPropagator):
+        def inject(self, carrier: Any, context: Any = None, setter: Any = None) -> None:
+            raise RuntimeError("cannot write")
+
+        def extract(self, carrier: Any, context: Any = None, getter: Any = None) -> Any:
+            raise RuntimeError("cannot read")
+
+    work = queue.task(name="work")(lambda: ids(trace.get_current_span()))
+    monkeypatch.setattr(propagate, "_HTTP_TEXT_FORMAT", Broken())
+    with continue_trace({"traceparent": f"00-{TRACE}-{SPAN}-01", "baggage": "a=b"}):
+        handle = work()
+    run_all(queue, handle.id)
+    assert handle.get() == (TRACE, closing(queue, handle.id)["span_id"])
+    assert "cannot write" in caplog.text
+    assert "cannot read" in caplog.text
+
+
+def test_an_interrupted_run_tells_what_its_code_had_put_on_its_span(queue: RedisQueue) -> None:
+    begun = threading.Event()
+
+    @queue.task()
+    def work() -> None:
+        trace.get_current_span().set_attribute("step", 1)
+        begun.set()
+        time.sleep(1)
+
+    handle = work()
+    with consuming(queue, shutdown_timeout=0.1):
+        begun.wait(10)
+    assert closing(queue, handle.id)["outcome"] == "interrupted"
+    assert closing(queue, handle.id)["span"] == {"attributes": {"step": 1}}
+
+
 def test_a_caller_that_is_not_sampled_is_obeyed_all_the_way(queue: RedisQueue, tracer: trace.Tracer) -> None:
     child = queue.task(name="child")(lambda: None)
 
@@ -495,7 +546,7 @@ handle = work()
 queue.drain()
 from limelight.tracecontext import trace_id_of
 entries = queue.storage.address.client().xrange(queue.keys["events"])
-assert all(trace_id_of(handle.id).encode() in fields[b"e"] for _, fields in entries), entries
+assert all(trace_id_of(handle.id).encode() in b"".join(fields.values()) for _, fields in entries), entries
 assert len(entries) == 6
 """
     done = subprocess.run(

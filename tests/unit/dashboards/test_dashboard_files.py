@@ -254,6 +254,8 @@ def about_an_exporter(text: str) -> bool:
         catalog.SPANS_EXPORTED,
         catalog.SPANS_DROPPED,
         catalog.SPAN_FAILURES,
+        catalog.PUSHES,
+        catalog.SPAN_LEADER,
         catalog.RECONNECTS,
         catalog.SNAPSHOT_FAILURES,
         catalog.READERS_FORGOTTEN,
