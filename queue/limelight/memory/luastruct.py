@@ -22,7 +22,7 @@ def struct_packed(layout: bytes, *values: Any) -> bytes:
 
 
 def struct_unpacked(layout: bytes, data: bytes, at: int = 1) -> tuple[Any, ...]:
-    """The values from a byte on, the first being 1, and the byte behind them; raises ValueError if data is too short."""
+    """The values from a byte on (the first is 1), and the byte behind them; raises ValueError if data is too short."""
     at, values = int(at) - 1, []
     for option in _options(layout):
         value, at = _unpacked(option, data, at)
