@@ -16,7 +16,7 @@ from page_states import ShownPage
 from servers import wait_until
 from starters import StartPrometheus
 from stream_writer import StreamWriter, finished
-from web_side import Pages, Serving, hashed, hung_up_on
+from web_side import Pages, Serving, basic, hashed, hung_up_on
 
 from limelight_exporter import catalog
 from limelight_exporter.config import settings
@@ -382,3 +382,40 @@ def test_nothing_is_remembered_where_there_is_no_page(redis_url: str) -> None:
         assert Scraped(exporter.url).value("limelight_exporter_page_viewers") is None
         assert get(f"{exporter.url}/live")[0] == 404
         assert b'href="/metrics"' in get(exporter.url)[1]
+
+
+@pytest.mark.parametrize(
+    ("host", "when", "shown"),
+    [
+        ("127.0.0.1", "auto", True),
+        ("0.0.0.0", "auto", False),
+        ("0.0.0.0", "on", True),
+        ("127.0.0.1", "off", False),
+    ],
+)
+def test_tracebacks_are_shown_where_no_stranger_sees_them(
+    redis_url: str, caplog: pytest.LogCaptureFixture, host: str, when: str, *, shown: bool
+) -> None:
+    with Exporter(settings(redis_url=redis_url, host=host, port=0, page_tracebacks=when)) as exporter:
+        warned = [
+            record.getMessage() for record in caplog.records if "sees the live page" in record.getMessage()
+        ]
+        assert bool(warned) == (host == "0.0.0.0")
+        assert all(("tracebacks" in text) == shown for text in warned)
+        url = exporter.url.replace("0.0.0.0", "127.0.0.1")
+        StreamWriter(redis_url).tell_all([("error-task", _failed())])
+        key = _failure_key(url)
+        assert (f"{key}:traceback" in _parts(url)) == shown
+
+
+def test_with_a_login_tracebacks_are_shown_to_whoever_has_it(redis_url: str, tmp_path: Path) -> None:
+    rules = tmp_path / "web.yml"
+    rules.write_text(json.dumps({"basic_auth_users": {"ann": hashed("secret")}}))
+    chosen = settings(redis_url=redis_url, host="0.0.0.0", port=0, web_config_file=str(rules))
+    with Exporter(chosen) as exporter:
+        url = exporter.url.replace("0.0.0.0", "127.0.0.1")
+        StreamWriter(redis_url).tell_all([("error-task", _failed())])
+        wait_until(
+            lambda: b"Traceback of the last one" in get(url, Authorization=basic("ann", "secret"))[1], 15
+        )
+        assert get(url)[0] == 401
