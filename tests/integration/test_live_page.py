@@ -18,6 +18,7 @@ from starters import StartPrometheus
 from stream_writer import StreamWriter, finished
 from web_side import Pages, Serving, basic, hashed, hung_up_on
 
+from limelight import RedisQueue
 from limelight_exporter import catalog
 from limelight_exporter.config import settings
 from limelight_exporter.exporter import Exporter
@@ -351,6 +352,17 @@ def test_a_task_is_found_by_its_id(redis_url: str, exporter: Exporter) -> None:
         b"Traceback of attempt 1" in get(f"{exporter.url}/?f={states.EMAIL}")[1]
     )  # as a form without scripts asks
     assert b"Not held here" in get(f"{exporter.url}/?task=0192f3a8-0000-7d0e-9b55-2f6f0c1a8e37")[1]
+
+
+def test_a_task_that_was_not_chosen_is_told_where_it_is(redis_url: str, exporter: Exporter) -> None:
+    queue = RedisQueue("mail", url=redis_url)
+    task = queue.task()(len)
+    sent = [task([1]) for _ in range(400)]  # more than it chooses of
+    wait_until(lambda: b"400" in get(exporter.url)[1], 15, "all of them are on the page")
+    pages = ((result.id, get(f"{exporter.url}/?task={result.id}")[1]) for result in reversed(sent))
+    task_id, page = next((task_id, page) for task_id, page in pages if b"What happened" not in page)
+    assert b"On its way." in page
+    assert f"limelight queue show mail {task_id}".encode() in page
 
 
 def test_redis_goes_and_comes_and_the_page_says_so(own_redis: Any) -> None:
