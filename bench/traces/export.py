@@ -22,6 +22,7 @@ from limelight import RedisQueue, events
 from limelight.consumer import Consumer
 from limelight.embedded import EmbeddedRedis
 from limelight.events import Event
+from limelight.packed_event import as_json
 from limelight.storage.links import Links
 from limelight_exporter.ops import SpanRecord
 from limelight_exporter.otlp import sink_from
@@ -149,7 +150,9 @@ def fill(queue: RedisQueue) -> None:
     while ended < TASKS:
         time.sleep(0.05)
         told = [
-            events.decode(fields[b"e"]) for _, fields in client.xrange(queue.keys["events"]) or () if fields
+            events.decode(as_json(queue.name, fields))
+            for _, fields in client.xrange(queue.keys["events"]) or ()
+            if fields
         ]
         ended = sum(event.end is not None for event in told)
     consumer.stop()

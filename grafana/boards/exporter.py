@@ -277,8 +277,8 @@ _PROCESSES: Final = (
     table(
         "Exporters",
         "Each exporter: whether it has caught up since its start, how long that took, whether the others of "
-        "its group have "
-        "the same buckets and limits, what it leaves out, of how many queues it sends the spans, and how many browsers watch its live page.",
+        "its group have the same buckets and limits, what it leaves out, of how many queues it sends the spans, "
+        "and how many browsers watch its live page.",
         Column("Caught up", _caught_up(), "bool_yes_no", limits=(Limit(1, GREEN),), base=RED),
         Column("Catch-up took", most(series(catalog.REPLAY_SECONDS, JOBS), "instance"), "s"),
         Column(

@@ -91,6 +91,10 @@ class QueueKeys:
         """An exporter group's metric state and position, together in one key."""
         return f"limelight:{{{self.queue}}}:snap:{group}"
 
+    def failures(self, group: str) -> str:
+        """What an exporter group's live page remembers of failures; it expires."""
+        return f"{self.snapshot(group)}:failures"
+
     @property
     def cursors(self) -> str:
         """Hash: reader → its saved position, ``<stream id> <seq> <Unix ms of the save> …``; the rest is its own."""

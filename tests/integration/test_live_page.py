@@ -347,6 +347,9 @@ def test_a_task_is_found_by_its_id(redis_url: str, exporter: Exporter) -> None:
     assert status == 200
     assert b"builtins.OSError: no disk" in body
     assert b"Traceback of attempt 1" in body
+    assert (
+        b"Traceback of attempt 1" in get(f"{exporter.url}/?f={states.EMAIL}")[1]
+    )  # as a form without scripts asks
     assert b"Not held here" in get(f"{exporter.url}/?task=0192f3a8-0000-7d0e-9b55-2f6f0c1a8e37")[1]
 
 

@@ -74,6 +74,7 @@ class QueueFacts:
         failures: What failed on it.
         behind_seconds: Age of what was folded last, 0 if all was.
         lost: Events of the last five minutes that nobody read.
+        longest_wait: Seconds that its tasks may wait.
     """
 
     name: str
@@ -83,6 +84,7 @@ class QueueFacts:
     failures: Sequence[Group] = ()
     behind_seconds: float = 0.0
     lost: int = 0
+    longest_wait: float = thresholds.QUEUE_AGE_SECONDS
 
     @cached_property
     def now(self) -> Beat:
@@ -108,6 +110,19 @@ class QueueFacts:
     def is_paused(self) -> bool:
         """Whether nothing new begins."""
         return self.view is not None and self.view.paused is not None
+
+    @property
+    def is_old(self) -> bool:
+        """Whether its oldest task waits longer than it may."""
+        return self.now.ready > 0 and self.now.oldest_seconds > self.longest_wait
+
+    @property
+    def has_work(self) -> bool:
+        """Whether there is something for a worker to do, or to have done."""
+        view = self.view
+        return view is not None and bool(
+            view.ready or view.running or (view.oldest_due or view.now) < view.now
+        )
 
     @property
     def grew(self) -> bool:
@@ -279,6 +294,7 @@ class Gatherer:
             failures=failures,
             behind_seconds=_behind(fold.position, view) if fold is not None and view is not None else 0.0,
             lost=recorder.recently_lost if recorder else 0,
+            longest_wait=(fold.state.longest_wait if fold else None) or thresholds.QUEUE_AGE_SECONDS,
         )
 
     def _replay(self, folds: Iterable[Folding]) -> tuple[float, float | None] | None:

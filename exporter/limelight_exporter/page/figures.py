@@ -55,22 +55,18 @@ def _waiting(queues: Sequence[QueueFacts], beats: Sequence[Beat]) -> Node:
     note = ""
     if ready and most is not None and len(queues) > 1:
         note = f"{formats.count(most.now.ready)} of them in {most.name}"
-    old = _is_old(max((queue.now.oldest_seconds for queue in queues), default=0.0))
+    old = any(queue.is_old for queue in queues)
     line = [float(beat.ready) for beat in beats]
     return _figure(
         "waiting", "Waiting", formats.count(ready), [note or "tasks"], line, kind="warn" if old else ""
     )
 
 
-def _is_old(seconds: float) -> bool:
-    return seconds > thresholds.QUEUE_AGE_SECONDS
-
-
 def _oldest(queues: Sequence[QueueFacts], beats: Sequence[Beat]) -> Node:
     waiting = [queue for queue in queues if queue.now.ready]
     worst = max(waiting, key=lambda queue: queue.now.oldest_seconds, default=None)
     seconds = worst.now.oldest_seconds if worst else None
-    old = _is_old(seconds or 0.0)
+    old = worst is not None and worst.is_old
     return _figure(
         "oldest", "Oldest waiting", formats.duration(seconds), [f"in {worst.name}" if worst else "nothing waits"],
         [beat.oldest_seconds for beat in beats], kind="warn" if old else "", cls="is-warn" if old else "",

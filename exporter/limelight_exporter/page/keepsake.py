@@ -45,7 +45,7 @@ class Keepsake:
         self, links: Links, queue: str, group: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._links, self._clock = links, clock
-        self._key = QueueKeys(queue).snapshot(f"{group}:failures")
+        self._key = QueueKeys(queue).failures(group)
         self._saved_at = float("-inf")
 
     def load(self) -> Sequence[Group]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from limelight_exporter import thresholds
-
 from . import formats
 from .charts import boxes, small_spark
 from .facts import Facts, Flow, QueueFacts
@@ -44,14 +42,13 @@ def _note(facts: Facts) -> str:
 
 def _row(queue: QueueFacts, worst: Flag) -> Node:
     key, now = f"q:{queue.name}", queue.now
-    old = now.ready and now.oldest_seconds > thresholds.QUEUE_AGE_SECONDS
     return el(
         "tr",
         el("td", to_queue(queue.name, queue.name, cls="name"), flag(worst.kind, worst.word),
            key=f"{key}:name", role="cell"),
         cell(f"{key}:ready", "Waiting", formats.count(now.ready)),
         cell(f"{key}:oldest", "Oldest", *quiet(formats.duration(now.oldest_seconds if now.ready else None)),
-             cls="is-warn" if old else ""),
+             cls="is-warn" if queue.is_old else ""),
         _busy(key, queue),
         cell(f"{key}:scheduled", "Scheduled", formats.count(queue.scheduled), cls=zero(queue.scheduled)),
         cell(f"{key}:dead", "Dead", formats.count(now.dead), cls=zero(now.dead)),

@@ -84,7 +84,7 @@ def _flags(queue: QueueFacts) -> Iterator[Flag]:
         return
     if queue.is_paused:
         yield _PAUSED
-    elif queue.now.ready:
+    else:
         yield from _waiting(queue)
     if queue.flow is not None:
         yield from _failing(queue, queue.flow.total)
@@ -96,9 +96,9 @@ def _flags(queue: QueueFacts) -> Iterator[Flag]:
 
 
 def _waiting(queue: QueueFacts) -> Iterator[Flag]:
-    if not queue.consumers:
+    if queue.has_work and not queue.workers:
         yield _NO_CONSUMER
-    if queue.now.oldest_seconds > thresholds.QUEUE_AGE_SECONDS:
+    if queue.is_old:
         yield _STALLED if _stands_still(queue) else _FALLING if queue.grew else _BEHIND
 
 
@@ -186,6 +186,8 @@ def _troubled(flag: Flag, queue: QueueFacts, others: int, facts: Facts) -> Verdi
 
 
 def _waits(queue: QueueFacts, more: str) -> str:
+    if not queue.now.ready:
+        return "What was begun or is due is not done."
     tasks = formats.plural(queue.now.ready, "task waits", "tasks wait")
     return f"{tasks}, the oldest for {formats.duration(queue.now.oldest_seconds)}{more}."
 

@@ -61,6 +61,22 @@ def test_tasks_that_nobody_would_take_come_before_everything_else() -> None:
     assert verdict_of(facts(gone)).reasons[1] == "Its consumers have gone silent."
 
 
+def test_a_queue_that_says_how_long_its_tasks_may_wait_is_held_to_that() -> None:
+    def word(longest: float) -> str:
+        return flag_of(dataclasses.replace(_mail(ready=5, oldest=400.0), longest_wait=longest)).word
+
+    assert (word(600.0), word(30.0), word(300.0)) == ("", "falling behind", "falling behind")
+
+
+def test_what_was_begun_or_is_due_needs_a_consumer_too() -> None:
+    for work in ({"running": 1}, {"oldest_due": NOW - 1}):
+        one = queue(view("mail", consumer("web-1", seen=90.0), **work), {})
+        assert flag_of(one).word == "no consumer"
+        assert verdict_of(facts(one)).reasons[0] == "What was begun or is due is not done."
+    assert flag_of(queue(view("mail", oldest_due=NOW + 1, scheduled=1), {})).word == "idle"
+    assert flag_of(queue(view("mail", ready=1, paused=NOW), {})).word == "paused"
+
+
 def test_a_queue_stands_still_when_it_is_old_and_nothing_is_finished() -> None:
     still = {"minute": tally(0)}
     assert flag_of(_mail(consumer("web-1", 0), ready=5, oldest=301.0, flow=still)).word == "stalled"

@@ -87,9 +87,12 @@ function apply(parts) {
     if (element.dataset.hold && element.matches(":hover") && !held.get(element)?.go) hold(element, children, news);
     else { held.delete(element); fill(element, children, news); }
   }
-  for (const [key, element] of keyed) if (!element.isConnected && !isHeld(element)) keyed.delete(key);
+  forget();
   for (const time of document.querySelectorAll("time[data-at]")) goOn(time);
   filter();
+}
+function forget() {
+  for (const [key, element] of keyed) if (!element.isConnected && !isHeld(element)) keyed.delete(key);
 }
 // Rows do not move under a pointer: what would change them waits until it is gone, or for a click.
 function hold(element, children, news) {
@@ -115,6 +118,7 @@ function release(element) {
   element.closest("section")?.querySelector("button.new")?.remove();
   held.delete(element);
   if (waiting && element.isConnected) fill(element, waiting.children, waiting.news);
+  forget();
   filter();
 }
 

@@ -61,9 +61,9 @@ _CALLER: Final = _PRODUCER | {
 }  # fmt: skip
 _CONSUMER: Final = _CALLER | {
     "BLPOP": "wake", "DEL": "value", "EXISTS": "awaited", "GETDEL": "value", "HGETALL": "consumers", "HLEN": "tasks",
-    "HSETNX": "periodic_runs", "HSTRLEN": "tasks", "PEXPIRE": "limit", "SET": "result", "XTRIM": "events",
-    "ZCARD": "ready", "ZCOUNT": "limit", "ZRANGE": "ready", "ZRANGEBYSCORE": "scheduled", "ZREM": "ready",
-    "ZREMRANGEBYSCORE": "limit", "ZREVRANGEBYSCORE": "dead",
+    "HSETNX": "periodic_runs", "HSTRLEN": "tasks", "INFO": "", "PEXPIRE": "limit", "PUBSUB": "",
+    "SET": "result", "XTRIM": "events", "ZCARD": "ready", "ZCOUNT": "limit", "ZRANGE": "ready",
+    "ZRANGEBYSCORE": "scheduled", "ZREM": "ready", "ZREMRANGEBYSCORE": "limit", "ZREVRANGEBYSCORE": "dead",
 }  # fmt: skip
 _EXPORTER: Final = {
     "EXEC": "", "GET": "snap", "HDEL": "cursors", "HGET": "cursors", "HGETALL": "consumers", "HLEN": "tasks",
@@ -95,8 +95,8 @@ _UNTRIED: Final = frozenset({"MULTI", "EXEC"})
 _REST: Final[Mapping[str, tuple[str, ...]]] = {
     "BLPOP": ("1",), "HDEL": ("f",), "HEXISTS": ("f",), "HGET": ("f",), "HINCRBY": ("f", "1"), "HMGET": ("f",),
     "HSET": ("f", "v"), "HSETNX": ("f", "v"), "HSTRLEN": ("f",), "LPUSH": ("v",), "LTRIM": ("0", "-1"),
-    "PEXPIRE": ("1",), "PUBLISH": ("",), "SET": ("v",), "XADD": ("*", "e", ""), "XRANGE": ("-", "+"),
-    "XREVRANGE": ("+", "-"), "XTRIM": ("MAXLEN", "0"),
+    "PEXPIRE": ("1",), "PUBLISH": ("",), "PUBSUB": ("NUMPAT",), "SET": ("v",), "XADD": ("*", "e", ""),
+    "XRANGE": ("-", "+"), "XREVRANGE": ("+", "-"), "XTRIM": ("MAXLEN", "0"),
     "ZADD": ("0", "m"), "ZCOUNT": ("0", "0"), "ZRANGE": ("0", "0"), "ZRANGEBYSCORE": ("0", "0"), "ZREM": ("m",),
     "ZREMRANGEBYSCORE": ("1", "0"), "ZREVRANGEBYSCORE": ("0", "0"), "ZSCORE": ("m",),
 }  # fmt: skip

@@ -27,15 +27,13 @@ for at = 9, first - 1, 2 do
 end
 
 local records, ready, since, delayed = {}, {}, {}, {}
-local closing = ',"error":false,"timestamp":' .. NOW .. ',"v":1,"queue":"' .. QUEUE .. '","source":"producer","seq":'
-local rest = ',"emitter":"' .. EMITTER .. '"}'
 for n = 1, count do
   local at = first + ITEM * (n - 1)
-  local id, head, followers = ARGV[at], ARGV[at + 1], ARGV[at + 10]
-  local due, expires = times(ARGV[at + 9])
-  local score = next_score(tonumber(ARGV[at + 8]))
+  local id, followers = ARGV[at], ARGV[at + 9]
+  local due, expires = times(ARGV[at + 8])
+  local score = next_score(tonumber(ARGV[at + 7]))
   records[2 * n - 1] = id
-  records[2 * n] = new_record(due, expires, score, head, ARGV[at + 2], followers, '', ARGV[at + 11])
+  records[2 * n] = new_record(due, expires, score, ARGV[at + 1], ARGV[at + 2], followers, '', ARGV[at + 10])
   if due > now then
     local to = #delayed
     delayed[to + 1], delayed[to + 2] = whole(due), id
@@ -54,14 +52,15 @@ many('ZADD', READY, ready)
 many('ZADD', READY_SINCE, since)
 many('ZADD', DELAYED, delayed)
 if seq then
+  local opening = entry_opening(ENQUEUED_POSITIONS, 'enqueued', 'producer')
   for n = 1, count do
     local at = first + ITEM * (n - 1)
-    local event = new_event('{"status":"enqueued"', times(ARGV[at + 9]), ARGV[at + 1], ARGV[at + 3], ARGV[at + 4],
-      ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], closing .. whole(seq + n) .. rest)
+    local event = new_event(numbered(opening, seq + n), times(ARGV[at + 8]), ARGV[at + 1], ARGV[at + 3], ARGV[at + 4],
+      ARGV[at + 5], ARGV[at + 6], NIL)
     if n == count then
-      call('XADD', EVENTS, 'MAXLEN', '~', CAP, '*', 'e', event)
+      call('XADD', EVENTS, 'MAXLEN', '~', CAP, '*', 'm', event)
     else
-      call('XADD', EVENTS, '*', 'e', event)
+      call('XADD', EVENTS, '*', 'm', event)
     end
   end
 end
