@@ -1,7 +1,7 @@
 """Whatever lies on a stream, a reader of it neither crashes nor keeps it.
 
-`FUZZ_EXAMPLES=5000 FUZZ_INPUTS=1000000 make test ARGS=tests/unit/exporter/test_exporter_decoder_fuzz.py` hunts longer
-(a few minutes; the second is how many bodies are mutated, much faster than hypothesis finds them).
+`make fuzz` hunts longer: FUZZ_INPUTS sets how many bodies are mutated (much faster than hypothesis finds them),
+FUZZ_EXAMPLES how many streams hypothesis makes up.
 """
 
 from __future__ import annotations
