@@ -32,6 +32,7 @@ SETTINGS: Final = Settings(
         consumer_silent=6,
         event_lag=15,
         span_lag=10,
+        stream=24,
         snapshot_age=45,  # a queue where nothing happens is saved every 30 s
     ),
 )

@@ -209,7 +209,11 @@ MAIN_FAULTS: Final = (
     Fault(
         what="the collector is down",
         strike=collector_down,
-        alerts=[expected("SpanExportFailing", effect="delayed"), expected("SpanLag")],
+        alerts=[
+            expected("SpanExportFailing", effect="delayed"),
+            expected("SpanLag"),
+            expected("RetentionHalfUsed"),
+        ],
     ),
     Fault(what="a wrong web configuration", strike=wrong_web_config, alerts=[expected("WebConfigRefused")]),
     Fault(

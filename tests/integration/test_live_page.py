@@ -16,8 +16,9 @@ from page_states import ShownPage
 from servers import wait_until
 from starters import StartPrometheus
 from stream_writer import StreamWriter, finished
-from web_side import Pages, Serving, hashed, hung_up_on
+from web_side import Pages, Serving, basic, hashed, hung_up_on
 
+from limelight import RedisQueue
 from limelight_exporter import catalog
 from limelight_exporter.config import settings
 from limelight_exporter.exporter import Exporter
@@ -353,6 +354,17 @@ def test_a_task_is_found_by_its_id(redis_url: str, exporter: Exporter) -> None:
     assert b"Not held here" in get(f"{exporter.url}/?task=0192f3a8-0000-7d0e-9b55-2f6f0c1a8e37")[1]
 
 
+def test_a_task_that_was_not_chosen_is_told_where_it_is(redis_url: str, exporter: Exporter) -> None:
+    queue = RedisQueue("mail", url=redis_url)
+    task = queue.task()(len)
+    sent = [task([1]) for _ in range(400)]  # more than it chooses of
+    wait_until(lambda: b"400" in get(exporter.url)[1], 15, "all of them are on the page")
+    pages = ((result.id, get(f"{exporter.url}/?task={result.id}")[1]) for result in reversed(sent))
+    task_id, page = next((task_id, page) for task_id, page in pages if b"What happened" not in page)
+    assert b"On its way." in page
+    assert f"limelight queue show mail {task_id}".encode() in page
+
+
 def test_redis_goes_and_comes_and_the_page_says_so(own_redis: Any) -> None:
     redis = own_redis()
     StreamWriter(redis.url).finish_tasks(3)
@@ -382,3 +394,40 @@ def test_nothing_is_remembered_where_there_is_no_page(redis_url: str) -> None:
         assert Scraped(exporter.url).value("limelight_exporter_page_viewers") is None
         assert get(f"{exporter.url}/live")[0] == 404
         assert b'href="/metrics"' in get(exporter.url)[1]
+
+
+@pytest.mark.parametrize(
+    ("host", "when", "shown"),
+    [
+        ("127.0.0.1", "auto", True),
+        ("0.0.0.0", "auto", False),
+        ("0.0.0.0", "on", True),
+        ("127.0.0.1", "off", False),
+    ],
+)
+def test_tracebacks_are_shown_where_no_stranger_sees_them(
+    redis_url: str, caplog: pytest.LogCaptureFixture, host: str, when: str, *, shown: bool
+) -> None:
+    with Exporter(settings(redis_url=redis_url, host=host, port=0, page_tracebacks=when)) as exporter:
+        warned = [
+            record.getMessage() for record in caplog.records if "sees the live page" in record.getMessage()
+        ]
+        assert bool(warned) == (host == "0.0.0.0")
+        assert all(("tracebacks" in text) == shown for text in warned)
+        url = exporter.url.replace("0.0.0.0", "127.0.0.1")
+        StreamWriter(redis_url).tell_all([("error-task", _failed())])
+        key = _failure_key(url)
+        assert (f"{key}:traceback" in _parts(url)) == shown
+
+
+def test_with_a_login_tracebacks_are_shown_to_whoever_has_it(redis_url: str, tmp_path: Path) -> None:
+    rules = tmp_path / "web.yml"
+    rules.write_text(json.dumps({"basic_auth_users": {"ann": hashed("secret")}}))
+    chosen = settings(redis_url=redis_url, host="0.0.0.0", port=0, web_config_file=str(rules))
+    with Exporter(chosen) as exporter:
+        url = exporter.url.replace("0.0.0.0", "127.0.0.1")
+        StreamWriter(redis_url).tell_all([("error-task", _failed())])
+        wait_until(
+            lambda: b"Traceback of the last one" in get(url, Authorization=basic("ann", "secret"))[1], 15
+        )
+        assert get(url)[0] == 401

@@ -80,7 +80,9 @@ class OtlpSink:
         if state.suspects:
             if not self._is_their_fault(state):
                 return Delivery(done=False, said="it takes none of the spans, and nothing else")
-            self._drop(state.suspects)
+            refusal = self._drop_culprits(state.suspects)
+            if refusal is not None:
+                return self._not_taken(refusal)
         if spans:
             self._failed_over.pop(spans[0].span_id, None)
         return DELIVERED
@@ -154,9 +156,18 @@ class OtlpSink:
             state.probed = self._channel.send(_EMPTY).verdict is Verdict.TAKEN
         return state.taken or bool(state.probed)
 
-    def _drop(self, suspects: Sequence[SpanRecord]) -> None:
-        self._tally.add(catalog.SPANS_DROPPED, ("poison",), len(suspects))
-        for record in suspects:
+    def _drop_culprits(self, suspects: Sequence[SpanRecord]) -> Answer | None:
+        """Ask once more, each alone: a collector that was set right meanwhile takes what it refused before."""
+        again = _Delivering(taken=True)
+        for one in suspects:
+            if (refusal := self._send([one], self._encoder.request([one]), again)) is not None:
+                return refusal
+        self._drop(again.suspects)
+        return None
+
+    def _drop(self, culprits: Sequence[SpanRecord]) -> None:
+        self._tally.add(catalog.SPANS_DROPPED, ("poison",), len(culprits))
+        for record in culprits:
             _log.warning(
                 "the collector takes no span like %s of trace %s; dropped", record.name, record.trace_id
             )

@@ -103,7 +103,7 @@ def traceback(text: str) -> Iterator[Node | str]:
 def _ways(key: str, group: Group, links: Links) -> Node | None:
     """Where to go on from a failure."""
     link = links.trace(group.trace_id, "Trace")
-    command = f"limelight queue dead {group.queue}" if group.dead_at else ""
+    command = f"limelight queue dead ls {group.queue}" if group.dead_at else ""
     copy = (
         el("button", "Copy command", type="button", cls="small", data_copy=command, title=command)
         if command else None

@@ -22,9 +22,11 @@ from .overview import Style, View, overview, queue_page
 from .pulse import Pulse
 from .recorder import Memory
 from .task_page import UUID, task_page
+from .whereabouts import holder_of
 
 FRESH_SECONDS: Final = 0.9
 """How old what is shown may be before Redis is asked again."""
+_HELD_SECONDS: Final = 5.0
 _MOST_FIELDS: Final = 8
 _LONGEST_QUERY: Final = 400
 
@@ -68,6 +70,7 @@ class LivePage:
         self._started_at = time.time()
         self._facts: Facts | None = None
         self._gathered_at = float("-inf")
+        self._held = "", 0.0, ""
         self._to = Links(settings.trace_url if tracing else "", settings.dashboard_url)
 
     def close(self) -> None:
@@ -97,10 +100,20 @@ class LivePage:
         style = Style(self._to, tracebacks=self._shows_tracebacks())
         found = asked.get("f", "").strip()
         if task := asked.get("task") or (found if UUID.fullmatch(found) else ""):
-            return task_page(task, facts, style)
+            return task_page(task, facts, style, self._holder(task, facts))
         if queue := asked.get("queue"):
             return queue_page(queue, facts, style)
         return overview(facts, style)
+
+    def _holder(self, task: str, facts: Facts) -> str:
+        """The queue that holds a task of which nothing is remembered; it is asked for every few seconds."""
+        if facts.timelines.get(task) or facts.down_since is not None or not UUID.fullmatch(task):
+            return ""
+        known, at, queue = self._held
+        if known != task or time.monotonic() - at > _HELD_SECONDS:
+            queue = holder_of(self._links, sorted(self._pipeline.folds), task)
+            self._held = task, time.monotonic(), queue
+        return queue
 
     def _shows_tracebacks(self) -> bool:
         if self._settings.page_tracebacks == "auto":

@@ -26,21 +26,25 @@ _DOTS: Final = {
     contract.EVENT_ENQUEUED: ("", "○"), contract.EVENT_STARTED: ("run", "●"), contract.EVENT_FINISHED: ("run", "✓"),
     contract.EVENT_RETRYING: ("", "↻"), contract.EVENT_SCHEDULED: ("", "◷"), contract.EVENT_DEAD: ("fail", "×"),
 }  # fmt: skip
+_NOT_HELD: Final = (
+    "The exporter remembers the last 200 tasks that it chose or that failed; this one is not among them, "
+    "and no queue holds it."
+)
 _ORDINALS: Final = ("", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
 
 
-def task_page(task_id: str, facts: Facts, style: Style, stands: str = "") -> View:
+def task_page(task_id: str, facts: Facts, style: Style, holder: str = "") -> View:
     """One task.
 
     Args:
         task_id: As it was asked for.
         facts: The moment.
         style: How somebody wants it.
-        stands: What Redis says of a task whose events are not held, "" for nothing.
+        holder: The queue that holds a task whose events are not held here, "" for none.
     """
     timeline = facts.timelines.get(task_id)
     if timeline is None:
-        return _unknown(task_id, facts, style, stands)
+        return _unknown(task_id, facts, style, holder)
     task, short = formats.visible(timeline.task), formats.visible(task_id, 8).rstrip("…")
     main = el(
         "main",
@@ -70,19 +74,22 @@ def _crumb(*parts: str) -> Node:
     )
 
 
-def _unknown(task_id: str, facts: Facts, style: Style, stands: str) -> View:
+def _unknown(task_id: str, facts: Facts, style: Style, holder: str) -> View:
     shown = formats.visible(task_id)
     trace = task_id.replace("-", "").lower() if UUID.fullmatch(task_id) else None
     link = style.links.trace(trace, "Look for its trace", cls="btn main")
-    why = (
-        stands
-        or "The exporter remembers the last 200 tasks that it chose or that failed; this one is not among them."
-    )
+    why, copy = _NOT_HELD, None
+    if holder:
+        command = f"limelight queue show {holder} {task_id}"
+        why, copy = (
+            f"Queue {holder} holds it: {command} says where it is.",
+            _copy("Copy command", command, "small"),
+        )
     main = el(
         "main",
         el("p", el("a", "Overview", href="./"), " / task", cls="crumb", key="crumb"),
-        el("div", el("h1", "Not held here any more." if not stands else "On its way."), el("p", why), cls="verdict"),
-        el("div", el("code", shown), _copy("Copy id", task_id, "small"), cls="idrow"),
+        el("div", el("h1", "On its way." if holder else "Not held here any more."), el("p", why), cls="verdict"),
+        el("div", el("code", shown), _copy("Copy id", task_id, "small"), copy, cls="idrow"),
         el("p", link, cls="ways") if link else None,
         key="main", id="main", tabindex="-1",
     )  # fmt: skip

@@ -247,7 +247,7 @@ def _errors(queue: QueueFacts) -> tuple[str, str, Sequence[str]]:
 def _dead(queue: QueueFacts) -> tuple[str, str, Sequence[str]]:
     new = queue.flow.total.dead if queue.flow else 0
     told = f"has {formats.plural(new, 'new dead letter')}."
-    return queue.name, told, (f"limelight queue dead {queue.name} lists them.",)
+    return queue.name, told, (f"limelight queue dead ls {queue.name} lists them.",)
 
 
 def _lost(queue: QueueFacts) -> tuple[str, str, Sequence[str]]:

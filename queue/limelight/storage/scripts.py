@@ -90,16 +90,25 @@ def _fields(header: str) -> list[tuple[str, str]]:
 
 
 _CHANGING: Final = _fields("FIELDS")
+_PLACED: Final = _fields("PLACED")
 _FIXED: Final = _fields("FIXED")
 FIELDS: Final[Mapping[str, str]] = {
-    name: str(number) for number, (name, _) in enumerate([*_CHANGING, *_FIXED, ("RUN_PIECE", "")], 2)
+    name: str(number)
+    for number, (name, _) in enumerate([*_CHANGING, *_PLACED, *_FIXED, ("RUN_PIECE", "")], 2)
 }
 """The fields of a task's record (see ``lua/_record.lua``) and their numbers."""
+
+
+def _packing(*fields: tuple[str, str]) -> str:
+    return "".join(form for _, form in fields)
+
+
 FORMATS: Final[Mapping[str, str]] = {
     "LAYOUT": "248",
-    "FORMAT": f"'>{''.join(form for _, form in (*_CHANGING, *_FIXED))}'",
-    "LAYOUT_AND_FORMAT": f"'>B{''.join(form for _, form in (*_CHANGING, *_FIXED))}'",
-    "LAYOUT_AND_FRESH": f"'>B{''.join(form for _, form in _CHANGING)}'",
+    "FORMAT": f"'>{_packing(*_CHANGING, *_PLACED, *_FIXED)}'",
+    "LAYOUT_AND_FORMAT": f"'>B{_packing(*_CHANGING, *_PLACED, *_FIXED)}'",
+    "LAYOUT_AND_FRESH": f"'>B{_packing(*_CHANGING)}'",
+    "PLACING": f"'>{_packing(*_PLACED)}'",
 }
 """How Redis' ``struct`` packs the fields of a record; with its first byte; and those that a script gives a new one."""
 

@@ -75,11 +75,11 @@ bodies = st.one_of(
 number = st.floats()
 """MessagePack knows what JSON does not: infinity, and what is no number."""
 packed = st.builds(
-    lambda status, seq, ready, closed, end: msgspec.msgpack.encode(
+    lambda status, seq, wait, duration, end: msgspec.msgpack.encode(
         [
             *(1, 1.0, "e", "worker", status, seq, "id", "send", 0, None, 0, 1.0, 0, 0, 1, 1, 1, None, 1.0),
-            *("a" * 32, "b" * 16, None, 1, None, None, None, None, None, 1.0, ready, 1.0, None),
-            *(closed, 1, 2, "success", None, *end),
+            *("a" * 32, "b" * 16, None, 1, None, None, None, None, None, 1.0, wait, 1.0, None),
+            *(duration, 1, 2, "success", None, *end),
         ]
     ),
     st.sampled_from(["started", "finished", "enqueued"]),

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
@@ -128,6 +129,16 @@ def test_a_collector_that_goes_away_in_between_ends_the_search() -> None:
     collector = Collector(lambda _: next(answers))
     delivery = OtlpSink(collector, SpanEncoder(SpanLimits()), Counts()).export(spans(8))
     assert (delivery.done, delivery.wait_seconds, delivery.everything) == (False, 7.0, True)
+
+
+@pytest.mark.parametrize("refusals", range(1, 25))
+def test_a_collector_that_is_set_right_during_the_search_gets_every_span(refusals: int) -> None:
+    answers = iter([REFUSED] * refusals)
+    collector = Collector(lambda _: next(answers, TAKEN))
+    done, counts = delivered(collector, 40)
+    assert done
+    assert set(collector.kept) == set(range(1, 41))
+    assert counts.values["poison"] == 0
 
 
 def test_what_cannot_be_encoded_is_poison() -> None:

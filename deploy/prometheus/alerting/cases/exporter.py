@@ -279,4 +279,32 @@ _SPANS: Final = (
     ),
 )
 
-CASES: Final[Sequence[Case]] = (*_TARGETS, *_FOLD, *_SPANS)
+_RETENTION: Final = (
+    Case(
+        alert="RetentionHalfUsed",
+        rule="six tenths of the events, or of the time, for metrics or for spans, fire and clear",
+        given=[
+            series(catalog.LAG_EVENTS, "0x5 300000x10 0x10"),
+            series(catalog.LAG_SECONDS, "0x5 52000x10 0x10", queue="late"),
+            series(catalog.SPAN_LAG, "0x5 52000x10 0x10", queue="dark"),
+        ],
+        firing={
+            "5m": [],
+            "10m": [*_ONE, {"queue": "late", **WARNING}, {"queue": "dark", **WARNING}],
+            "18m": [],
+        },
+    ),
+    Case(
+        alert="RetentionHalfUsed",
+        rule="four tenths are fine, six for once too",
+        given=[
+            series(catalog.LAG_EVENTS, "200000x20"),
+            series(catalog.LAG_SECONDS, "34000x20"),
+            series(catalog.SPAN_LAG, "34000x20"),
+            series(catalog.LAG_EVENTS, "0x5 300000x1 0x10", queue="burst"),
+        ],
+        firing={"6m": [], "7m": [], "15m": []},
+    ),
+)
+
+CASES: Final[Sequence[Case]] = (*_TARGETS, *_FOLD, *_SPANS, *_RETENTION)

@@ -53,17 +53,18 @@ class Need:
 
 _WITH_SUBCOMMANDS: Final = frozenset({"SCRIPT"})
 _PRODUCER: Final = {
-    "HEXISTS": "tasks", "HGET": "lanes", "HINCRBY": "meta", "HSET": "tasks", "LPUSH": "wake", "LTRIM": "wake",
-    "PUBLISH": "channel", "XADD": "events", "ZADD": "ready",
+    "HEXISTS": "tasks", "HGET": "lanes", "HINCRBY": "meta", "HSET": "tasks", "HSETNX": "tasks", "LPUSH": "wake",
+    "LTRIM": "wake", "PUBLISH": "channel", "XADD": "events", "ZADD": "ready",
 }  # fmt: skip
 _CALLER: Final = _PRODUCER | {
     "GET": "result", "HDEL": "revoked", "HMGET": "groups", "SUBSCRIBE": "ends", "ZSCORE": "dead",
 }  # fmt: skip
 _CONSUMER: Final = _CALLER | {
     "BLPOP": "wake", "DEL": "value", "EXISTS": "awaited", "GETDEL": "value", "HGETALL": "consumers", "HLEN": "tasks",
-    "HSETNX": "periodic_runs", "HSTRLEN": "tasks", "INFO": "", "PEXPIRE": "limit", "PUBSUB": "",
-    "SET": "result", "XTRIM": "events", "ZCARD": "ready", "ZCOUNT": "limit", "ZRANGE": "ready",
-    "ZRANGEBYSCORE": "scheduled", "ZREM": "ready", "ZREMRANGEBYSCORE": "limit", "ZREVRANGEBYSCORE": "dead",
+    "HSTRLEN": "tasks", "INFO": "", "PEXPIRE": "limit", "PUBSUB": "",
+    "SET": "result", "XTRIM": "events", "ZCARD": "ready", "ZCOUNT": "limit",
+    "ZRANGE": "ready", "ZRANGEBYSCORE": "scheduled", "ZREM": "ready",
+    "ZREMRANGEBYSCORE": "limit", "ZREVRANGEBYSCORE": "dead",
 }  # fmt: skip
 _EXPORTER: Final = {
     "EXEC": "", "GET": "snap", "HDEL": "cursors", "HGET": "cursors", "HGETALL": "consumers", "HLEN": "tasks",

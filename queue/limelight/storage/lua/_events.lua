@@ -45,7 +45,7 @@ local function tell_packed(status, source, positions, body, fragment)
   if not fragment then told[#told + 1] = event end
   local opening = openings[status .. source]
   if not opening then
-    opening = entry_opening(positions, status, source)
+    opening = entry_opening(positions, cmsgpack.pack(source) .. cmsgpack.pack(status))
     openings[status .. source] = opening
   end
   event.opening, event.body = opening, body
@@ -67,7 +67,7 @@ local function write_events()
       entry = json
     end
     if event.opening then field, entry = 'm', numbered(event.opening, seq + n) .. event.body end
-    if n == #told then
+    if n == #told and trims(seq + n, n) then
       redis.call('XADD', EVENTS, 'MAXLEN', '~', CAP, '*', field, entry)
     else
       redis.call('XADD', EVENTS, '*', field, entry)

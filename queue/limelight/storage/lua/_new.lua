@@ -19,10 +19,19 @@ local function times(when)
     expires_at > 0 and expires_at or (expires_in >= 0 and now + expires_in or 0)
 end
 
-local function new_record(due, expires, score, head, fixed, followers, input, body)
+-- Most tasks of a batch have the same first fields.
+local undue
+local function first_fields(due)
+  if due == 0 and undue then return undue end
   local since = due > now and due or now
-  return struct.pack(LAYOUT_AND_FRESH, LAYOUT, due > now and 'delayed' or 'ready', '', 0, 0, due, 0, 0, 0, 0, 0, 0, '',
-    '', now, since, since, score, expires, 0, #input) .. fixed .. head .. followers .. input .. body
+  local first = struct.pack(LAYOUT_AND_FRESH, LAYOUT, due > now and 'delayed' or 'ready', '', 0, 0, due, 0, 0, 0, 0, 0, 0,
+    '', '', now, since, since)
+  if due == 0 then undue = first end
+  return first
+end
+
+local function new_record(due, expires, score, head, fixed, followers, input, body)
+  return first_fields(due) .. struct.pack(PLACING, score, expires, 0, #input) .. fixed .. head .. followers .. input .. body
 end
 
 -- Its event behind an opening with its number (see _entry.lua), in so many positions: those about a run and "duration" are nil, but

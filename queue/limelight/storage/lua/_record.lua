@@ -3,12 +3,13 @@
 -- input and the body. The first two are pieces of packed events, see docs/events.md: the run, of its last run,
 -- from "trace_id" to "links"; the head, from "id" to "group_size". Followers: see _end.lua; input: what an earlier
 -- task left for this one; body: the message. The last two are opaque to scripts.
--- A new record is put together from packed fields: those under FIELDS by _new.lua, those under FIXED by the client.
+-- A new record is put together from packed fields: those under FIELDS and PLACED by _new.lua, those under FIXED by
+-- the client.
 -- The loader writes the number of a field for its name, everywhere. The first is the layout of the record, a byte
 -- that begins no text and no MessagePack; behind the last is the run.
 -- FIELDS: STATE:s TOKEN:s RUN:I4 ATTEMPT:I4 EXECUTE:I8 REDELIVERIES:I4 STARTED:I8 RAN:I8 BACKED_OFF:I8 PARKED:I8
--- FIELDS: RETRIES_USED:I8 LAST_SPAN:s LOCKS:s ENQUEUED:I8 READY_AT:I8 FIRST_READY:I8 SCORE:I8 EXPIRES:I8
--- FIELDS: RUN_LENGTH:I4 INPUT_LENGTH:I4
+-- FIELDS: RETRIES_USED:I8 LAST_SPAN:s LOCKS:s ENQUEUED:I8 READY_AT:I8 FIRST_READY:I8
+-- PLACED: SCORE:I8 EXPIRES:I8 RUN_LENGTH:I4 INPUT_LENGTH:I4
 -- FIXED: NAME:s RETRY_DELAY:s TRACE_ID:s PARENT_SPAN:s TRACE_STATE:s PERIODIC:s GROUP:s GATHERS:s
 -- FIXED: MAX_ATTEMPTS:i8 RETRIES:i8 PRIORITY:i2 MAX_REDELIVERIES:i8 TRACE_FLAGS:B TRACED_AT:I8 HEAD_LENGTH:I4
 -- FIXED: FOLLOWERS_LENGTH:I4

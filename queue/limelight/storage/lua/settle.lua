@@ -66,19 +66,21 @@ end
 local END_POSITIONS = 44
 local function packed_end(r, how)
   return struct.pack('>Bc0BdBdBdBdBdc0', 160 + #how, how, 203, r[FIRST_READY] / 1000000, 203, waited(r) / 1000000,
-    203, r[RAN] / 1000000, 203, r[BACKED_OFF] / 1000000, 203, r[PARKED] / 1000000, packed_count(r[RETRIES_USED]))
+    203, r[RAN] / 1000000, 203, r[BACKED_OFF] / 1000000, 203, r[PARKED] / 1000000, cmsgpack.pack(r[RETRIES_USED]))
 end
 
 local function tell_closed(s, r, tail, packed)
-  local last = s[5] == 'end' and about_end(r, s[6]) or ''
   if packed ~= '' and s[3] == 'finished' then
     local live = about_live_run(r, tail)
-    if live then live[4], live[5], live[6], live[7], live[8], live[9] = s[7], s[8], ',"outcome":"', s[4], '"', last end
+    if live then
+      live[4], live[5], live[6], live[7], live[8], live[9] = s[7], s[8], ',"outcome":"', s[4], '"', about_end(r, s[6])
+    end
     tell_packed('finished', 'worker', END_POSITIONS, packed_about(r, tail) .. packed .. packed_end(r, s[6]), live)
     return
   end
   tell(s[3], ERRORS[s[3]] or false, 'worker', {
-    '', about(r, tail), about_run(r), s[7], s[8], ',"outcome":"', s[4], '"', last,
+    '', about(r, tail), about_run(r), s[7], s[8], ',"outcome":"', s[4], '"',
+    s[5] == 'end' and about_end(r, s[6]) or '',
   })
 end
 
