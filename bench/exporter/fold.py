@@ -21,6 +21,7 @@ from limelight.storage.links import Links
 from limelight_exporter.catalog import BUCKETS, PHASES
 from limelight_exporter.queue_fold import QueueFold
 
+QUEUE = "bench"
 TASKS = 500
 COPIES = 40
 NAMES = ("send", "resize", "report", "invoice")
@@ -31,7 +32,7 @@ XREAD_COUNT = 1_000
 def measure() -> dict[str, float]:
     """One round, over real events of real tasks, repeated on a stream; objectives and exemplars are on."""
     with EmbeddedRedis() as server:
-        queue = RedisQueue("bench", url=server.url)
+        queue = RedisQueue(QUEUE, url=server.url)
         count, size = fill(queue)
         client = queue.storage.address.client()
         limit = count / cpu_seconds(lambda: decode_all(client, queue))
@@ -140,9 +141,9 @@ class PrometheusClient:
         for event in read_all(client, queue):
             self.count(event)
 
-    def count(self, event: Event) -> None:
+    def count(self, event: Event | PackedEvent) -> None:
         """Fold one event."""
-        where, task = event.queue, event.task or ""
+        where, task = QUEUE, event.task or ""
         self.events.labels(where, event.status).inc()
         if event.status == "enqueued":
             self.enqueued.labels(where, task).inc()
@@ -154,7 +155,8 @@ class PrometheusClient:
             self.duration.labels(where, task, "ok").observe(event.duration, exemplar(event))
             self.judge(event, "duration", event.duration, 1)
         if event.end is not None:
-            phases = (event.waited_seconds, event.ran_seconds, event.backed_off_seconds, event.parked_seconds)
+            spent = (event.waited_seconds, event.ran_seconds, event.backed_off_seconds, event.parked_seconds)
+            phases = [seconds or 0.0 for seconds in spent]
             self.completed.labels(where, task, event.end).inc()
             self.latency.labels(where, task).observe(sum(phases), exemplar(event))
             for phase, seconds in zip(PHASES, phases, strict=True):
@@ -162,13 +164,13 @@ class PrometheusClient:
             self.judge(event, "latency", sum(phases), 60)
             self.judge(event, "success", 0, 0)
 
-    def judge(self, event: Event, objective: str, seconds: float, threshold: float) -> None:
+    def judge(self, event: Event | PackedEvent, objective: str, seconds: float, threshold: float) -> None:
         """Count one evaluation."""
         verdict = "good" if seconds <= threshold else "bad"
-        self.evaluations.labels(event.queue, event.task or "", objective, verdict).inc()
+        self.evaluations.labels(QUEUE, event.task or "", objective, verdict).inc()
 
 
-def exemplar(event: Event) -> dict[str, str] | None:
+def exemplar(event: Event | PackedEvent) -> dict[str, str] | None:
     """The span to point at."""
     if not event.trace_flags & 1:
         return None
