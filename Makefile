@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 EXTRAS ?= dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos chaos-exporter check format generate lock images bench docs clean
+.PHONY: help demo test chaos chaos-exporter drill fuzz check format generate lock images bench docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -31,6 +31,13 @@ chaos: $(READY) ## Kill, stall and confuse everything for five minutes, then acc
 
 chaos-exporter: $(READY) ## Kill exporters, Redis and workers while tasks are counted, and check every counter
 	@PYTHONPATH=tests:tests/support $(BIN)/python -m chaos_exporter $(ARGS)
+
+drill: $(READY) ## Break each thing for real, and see the right alert reach Alertmanager and go
+	@PYTHONPATH=tests:tests/support:deploy/prometheus $(BIN)/python -m drill $(ARGS)
+
+fuzz: $(READY) ## Feed a million hostile events, requests and settings files to the exporter (INPUTS=…)
+	@FUZZ_INPUTS=$(or $(INPUTS),1000000) FUZZ_EXAMPLES=$(or $(EXAMPLES),5000) \
+	  $(BIN)/python -m pytest --timeout=0 tests/unit/exporter/test_exporter_decoder_fuzz.py tests/unit/exporter/test_web_fuzz.py $(ARGS)
 
 check: $(READY) ## Lint, types and the floor plan
 	@$(BIN)/ruff format --check .

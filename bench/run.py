@@ -30,6 +30,7 @@ BENCH: Final = Path(__file__).parent
 sys.path.insert(0, str(BENCH))
 
 from exporter import away, flood, fold, looking, serving  # noqa: E402 - found by the line above
+from traces import export  # noqa: E402
 
 from limelight.embedded import EmbeddedRedis  # noqa: E402
 from queues import environments, plan, profile, targets  # noqa: E402
@@ -44,6 +45,7 @@ PARTS: Final = {
     "fold": "fold",
     "serving": "10,000 series",
     "looking": "gauges",
+    "spans": "spans",
     "away": "away",
     "flood": "flood",
 }
@@ -181,6 +183,7 @@ def exporter(options: argparse.Namespace, record: Record) -> None:
         "fold": fold.measure,
         "serving": serving.measure,
         "looking": looking.measure,
+        "spans": export.measure,
         "away": lambda: away.measure(options.events),
         "flood": lambda: flood.measure(options.backlog),
     }

@@ -28,11 +28,11 @@ NAVIGATION: Final[dict[str, Sequence[str]]] = {
         "administration.md", "looking.md", "redis.md",
     ),
     "Observe": (
-        "events.md", "metrics.md", "exactness.md", "exporter.md", "tracing.md", "dashboards.md", "live-page.md",
+        "events.md", "metrics.md", "exactness.md", "exporter.md", "tracing.md", "tracing-export.md", "dashboards.md", "live-page.md",
         "alerts.md", "drill.md",
     ),
     "Runbooks": ("runbooks/*.md",),
-    "Run": ("deployment.md", "kubernetes.md", "scaling.md", "security.md"),
+    "Run": ("deployment.md", "kubernetes.md", "scaling.md", "security.md", "compatibility.md"),
     "Migrate": ("migrating-from-huey.md", "migrating-from-celery.md"),
     "Inside": ("architecture.md", "benchmarks.md", "chaos.md", "chaos-exporter.md", "changelog.md"),
     "Decisions": ("adr/*.md",),

@@ -5,8 +5,10 @@ machine; how many events really came every second is in the table.
 """
 
 import tempfile
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,11 +16,12 @@ from exporter import telling
 from exporter.running import Answer, Running
 
 from limelight.embedded import EmbeddedRedis
-from queues.processes import Failed
+from queues.processes import poll
 
 BACKLOG = 1_000_000
 RATE = 20_000
 _SCRAPES_EVERY_SECONDS = 1.0
+_ON_TOP = 1.2
 _PATIENCE_SECONDS = 600.0
 
 
@@ -32,17 +35,17 @@ class _Watch:
     current_after: float = 0.0
 
 
-def measure(backlog: int = BACKLOG, rate: int = RATE, seconds: float = 60.0) -> dict[str, float]:
-    """One round: a backlog, and then events at a rate for so long."""
+def measure(backlog: int = BACKLOG) -> dict[str, float]:
+    """One round: a backlog, and then, while it is worked off, as many events again and a little more at the rate."""
     with tempfile.TemporaryDirectory("-bench") as folder, EmbeddedRedis() as server:
         queue = telling.queue_at(server.url)
         client, meta = queue.storage.address.client(), queue.keys["meta"]
         telling.tell(server.url, backlog // telling.EVENTS_PER_TASK)
-        more = int(rate * seconds) // telling.EVENTS_PER_TASK
+        more = round(backlog * _ON_TOP) // telling.EVENTS_PER_TASK
         at_first = int(client.hget(meta, "seq") or 0)
         with Running(server.url, Path(folder), "flooded") as exporter:
             began = time.monotonic()
-            flood = telling.begin_to_tell(server.url, more, rate)
+            flood = telling.begin_to_tell(server.url, more, RATE)
             watch = _watch(exporter, began, flood.poll)
             took = time.monotonic() - began
             told = int(client.hget(meta, "seq") or 0)
@@ -64,25 +67,37 @@ def measure(backlog: int = BACKLOG, rate: int = RATE, seconds: float = 60.0) -> 
 
 
 def _watch(exporter: Running, began: float, ended: Callable[[], int | None]) -> _Watch:
-    """Probe and scrape until the flood is over and worked off."""
-    watch, scraped = _Watch(), 0.0
+    """Probe, and scrape beside it, until the flood is over and worked off."""
+    watch, stop = _Watch(), threading.Event()
     while exporter.get("/-/healthy").status != 200:
         exporter.check()
-    while not (ended() is not None and watch.current_after and watch.ready_after):
-        exporter.check()
-        passed = time.monotonic() - began
-        if passed > _PATIENCE_SECONDS:
-            raise Failed("the flood was not worked off")
-        watch.ready.append(exporter.get("/-/ready"))
-        if watch.ready[-1].status == 200:
-            watch.ready_after = watch.ready_after or passed
-        if passed - scraped > _SCRAPES_EVERY_SECONDS:
-            scraped = passed
-            watch.scrapes.append(exporter.get("/metrics"))
-            if _is_current(watch.scrapes[-1].text):
-                watch.current_after = watch.current_after or passed
-        time.sleep(0.05)
+    with ThreadPoolExecutor(1) as pool:
+        scraping = pool.submit(_scrape, exporter, began, watch, stop)
+        try:
+            _probe(exporter, began, watch, ended)
+        finally:
+            stop.set()
+        scraping.result()
     return watch
+
+
+def _probe(exporter: Running, began: float, watch: _Watch, ended: Callable[[], int | None]) -> None:
+    for _ in poll(_PATIENCE_SECONDS, 0.05):
+        exporter.check()
+        answer = exporter.get("/-/ready")
+        watch.ready.append(answer)
+        if answer.status == 200 and not watch.ready_after:
+            watch.ready_after = time.monotonic() - began
+        if ended() is not None and watch.current_after and watch.ready_after:
+            return
+
+
+def _scrape(exporter: Running, began: float, watch: _Watch, stop: threading.Event) -> None:
+    while not stop.wait(_SCRAPES_EVERY_SECONDS):
+        answer = exporter.get("/metrics")
+        watch.scrapes.append(answer)
+        if _is_current(answer.text) and not watch.current_after:
+            watch.current_after = time.monotonic() - began
 
 
 def _is_current(page: str) -> bool:

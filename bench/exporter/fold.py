@@ -12,9 +12,10 @@ import redis
 from exporter import telling
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from limelight import RedisQueue, events
+from limelight import RedisQueue
 from limelight.embedded import EmbeddedRedis
 from limelight.events import Event
+from limelight.packed_event import PackedEvent, decode_whole
 from limelight.storage.links import Links
 from limelight_exporter.catalog import BUCKETS, PHASES
 from limelight_exporter.queue_fold import QueueFold
@@ -61,13 +62,13 @@ def told(client: redis.Redis, queue: RedisQueue) -> tuple[int, float]:
     return client.xlen(queue.keys["events"]), sum(lengths) / len(lengths)
 
 
-def read_all(client: redis.Redis, queue: RedisQueue) -> Iterator[Event]:
+def read_all(client: redis.Redis, queue: RedisQueue) -> Iterator[Event | PackedEvent]:
     """Read the stream in batches of 1,000 and decode every event."""
     position: bytes | str = "0"
     while reply := client.xread({queue.keys["events"]: position}, count=XREAD_COUNT):
         entries = reply[0][1] if isinstance(reply, list) else next(iter(reply.values()))[0]
         for _, fields in entries:
-            yield events.decode(fields[b"e"])
+            yield decode_whole(fields)
         position = entries[-1][0]
 
 
@@ -77,7 +78,7 @@ def decode_all(client: redis.Redis, queue: RedisQueue) -> None:
     while reply := client.xread({queue.keys["events"]: position}, count=XREAD_COUNT):
         entries = reply[0][1] if isinstance(reply, list) else next(iter(reply.values()))[0]
         for _, fields in entries:
-            events.decode(fields[b"e"])
+            decode_whole(fields)
         position = entries[-1][0]
 
 

@@ -11,6 +11,8 @@ from typing import Any, Final, Self
 import redis
 
 from limelight.embedded import EmbeddedRedis
+from limelight.keys import QueueKeys
+from queues.adapter import QUEUE
 from queues.contenders import Contender
 from queues.environments import BENCH, python
 from queues.notes import FOLDER_VARIABLE, Reader
@@ -117,6 +119,12 @@ class Stand:
         info: Any = self.redis.info("cpu")
         names = ("used_cpu_user_main_thread", "used_cpu_sys_main_thread")
         return sum(float(info.get(name, info[name.removesuffix("_main_thread")])) for name in names)
+
+    def events(self) -> list[tuple[bytes, dict[bytes, bytes]]]:
+        """What is on our stream: id and fields of each entry."""
+        with redis.Redis.from_url(self.url) as client:
+            entries: Any = client.xrange(QueueKeys(QUEUE)["events"])
+        return list(entries)
 
     def memory_bytes(self) -> int:
         """What Redis holds."""

@@ -1,8 +1,7 @@
 """From a real stream to a collector: spans per second of one core, in CPU time, for this machine is shared.
 
 Everything between is measured: reading the stream, decoding events, building, encoding and sending spans, saving the
-cursor. Beside it stands the same with the SDK's spans and exporter, in the same round on the same stream. And what an
-exporter's memory grows by while the collector is away and the stream is full.
+cursor. And what an exporter's memory grows by while the collector is away and the stream is full.
 
   python bench/traces/export.py
 """
@@ -11,7 +10,7 @@ import logging
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from limelight import RedisQueue, events
 from limelight.consumer import Consumer
 from limelight.embedded import EmbeddedRedis
 from limelight.events import Event
+from limelight.packed_event import as_json
 from limelight.storage.links import Links
 from limelight_exporter.ops import SpanRecord
 from limelight_exporter.otlp import sink_from
@@ -31,7 +31,6 @@ from limelight_exporter.trace_pipeline import NotTaken, QueueTraces
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from traces.sdk_sink import SdkSink
 
 TASKS = 500
 COPIES = 40
@@ -45,28 +44,24 @@ def measure() -> dict[str, float]:
     with EmbeddedRedis() as server, receiver() as endpoint:
         queue = RedisQueue("bench", url=server.url)
         fill(queue)
-        ours = rate(queue, "ours", lambda tally: ours_to(endpoint, tally))
-        theirs = rate(queue, "theirs", lambda _: SdkSink(endpoint))
         return {
-            "spans per CPU s": ours,
-            "the same with the SDK's spans and exporter": theirs,
-            "ours ÷ the SDK's": ours / theirs,
+            "spans per CPU s": rate(queue, endpoint),
             "memory that a collector away for long costs, MB": memory(queue),
         }
 
 
-def ours_to(endpoint: str, tally: OwnTally) -> SpanSink:
-    """Our own sink."""
+def sink_to(endpoint: str, tally: OwnTally) -> SpanSink:
+    """The exporter's own."""
     sink = sink_from(endpoint, {}, tally)
     assert sink is not None
     return sink
 
 
-def rate(queue: RedisQueue, group: str, make: Callable[[OwnTally], SpanSink]) -> float:
+def rate(queue: RedisQueue, endpoint: str) -> float:
     """Spans per second of CPU, the kernel's part included."""
     tally, counted = OwnTally(), Counted()
-    counted.sink = make(tally)
-    traces = QueueTraces(Links(queue.storage.address), queue.name, group, counted, tally)
+    counted.sink = sink_to(endpoint, tally)
+    traces = QueueTraces(Links(queue.storage.address), queue.name, "measured", counted, tally)
     began = time.process_time()
     while traces.step():
         pass
@@ -96,7 +91,7 @@ class Counted:
 def memory(queue: RedisQueue) -> float:
     """What the resident memory grows by over many attempts in vain, MB."""
     tally = OwnTally()
-    sink = ours_to("http://127.0.0.1:9", tally)  # nobody listens there
+    sink = sink_to("http://127.0.0.1:9", tally)  # nobody listens there
     traces = QueueTraces(Links(queue.storage.address), queue.name, "in-vain", sink, tally)
     attempt(traces, 10)
     before = resident()
@@ -149,7 +144,9 @@ def fill(queue: RedisQueue) -> None:
     while ended < TASKS:
         time.sleep(0.05)
         told = [
-            events.decode(fields[b"e"]) for _, fields in client.xrange(queue.keys["events"]) or () if fields
+            events.decode(as_json(queue.name, fields))
+            for _, fields in client.xrange(queue.keys["events"]) or ()
+            if fields
         ]
         ended = sum(event.end is not None for event in told)
     consumer.stop()

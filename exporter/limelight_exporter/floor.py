@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import time
 from pathlib import Path
 from typing import Final
 
@@ -88,6 +89,12 @@ class StateFolder:
     def file(self, queue: str) -> FloorFile:
         """The file of one queue."""
         return FloorFile(self._path / f"{self._group}@{queue}.snapshot")
+
+    def queues(self, newer_than_seconds: float) -> list[str]:
+        """The queues of which something was kept so recently: Redis may have forgotten even their names."""
+        prefix, oldest = f"{self._group}@", time.time() - newer_than_seconds
+        files = self._path.glob(f"{prefix}*.snapshot")
+        return sorted(path.stem.removeprefix(prefix) for path in files if path.stat().st_mtime > oldest)
 
     def close(self) -> None:
         """Let another exporter have it."""

@@ -7,8 +7,8 @@ is asked once per kind, and not once per event.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Annotated, ClassVar, Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -48,6 +48,10 @@ _PHASES: Final = dict(
 )
 
 
+Objectives: TypeAlias = Mapping[str, Objective]
+"""What is asked of one task: ``wait``, ``duration``, ``latency``, ``success`` → threshold and target."""
+
+
 class MetricEvent(msgspec.Struct, kw_only=True, gc=False):
     """What of an event reaches the metrics; what each key means stands in `limelight.events.Event`.
 
@@ -79,11 +83,68 @@ class MetricEvent(msgspec.Struct, kw_only=True, gc=False):
     slo: dict[str, dict[str, Objective]] = {}
 
 
-decode: Final = msgspec.json.Decoder(MetricEvent).decode
-"""Decode one event; raises ``msgspec.DecodeError`` (or its ``ValidationError``) on anything else."""
+class PackedMetricEvent(msgspec.Struct, array_like=True, gc=False):
+    """The same of a packed event: up to the last place that metrics need, see `limelight.packed_event`."""
 
-Objectives = Mapping[str, Objective]
-"""What is asked of one task: ``wait``, ``duration``, ``latency``, ``success`` → threshold and target."""
+    queue: ClassVar[None] = None  # the stream's
+    error: ClassVar[bool] = False
+    dropped: ClassVar[int] = 0
+    error_type: ClassVar[str | None] = None
+    tasks: ClassVar[Sequence[str]] = ()
+    slo: ClassVar[Mapping[str, Objectives]] = {}
+
+    v: int
+    timestamp: Annotated[float, msgspec.Meta(ge=0, le=1e12)]
+    emitter: object
+    source: object
+    status: str
+    seq: int
+    id: str | None
+    task: str | None
+    priority: object
+    group_id: object
+    group_size: object
+    enqueued_at: object
+    retries: object
+    retry_delay: object
+    run: object
+    attempt: object
+    max_attempts: object
+    execute_time: object
+    ready_at: object
+    trace_id: str | None
+    span_id: str | None
+    parent_span_id: object
+    trace_flags: int
+    trace: object = None
+    host: object = None
+    pid: object = None
+    worker: object = None
+    service: object = None
+    started_at: object = None
+    wait: float | None = None
+    trace_started_at: object = None
+    links: object = None
+    duration: float | None = None
+    span_start: object = None
+    span_end: object = None
+    outcome: str | None = None
+    further: object = None
+    end: str | None = None
+    first_ready_at: object = None
+    waited_seconds: float = 0.0
+    ran_seconds: float = 0.0
+    backed_off_seconds: float = 0.0
+    parked_seconds: float = 0.0
+
+
+Told: TypeAlias = MetricEvent | PackedMetricEvent
+decode: Final = msgspec.json.Decoder(MetricEvent).decode
+DECODERS: Final[Mapping[bytes, Callable[[bytes], Told]]] = {
+    b"e": decode,
+    b"m": msgspec.msgpack.Decoder(PackedMetricEvent).decode,
+}
+"""By the field of the stream that holds an event; they raise ``msgspec.DecodeError`` on anything else."""
 
 
 class Kind(NamedTuple):
@@ -151,7 +212,7 @@ def _judged(kind: Kind, name: str, measure: Measure, objectives: Objectives) -> 
         yield Judge(catalog.SLO_EVALUATIONS, (kind.label, name), measure, objective.threshold_seconds)
 
 
-def remarks(event: MetricEvent, most_tasks: int) -> Iterator[Op]:
+def remarks(event: Told, most_tasks: int) -> Iterator[Op]:
     """What one event tells beside its kind: whom a consumer serves, and what its emitter had to drop."""
     if event.status == contract.EVENT_CONSUMER_STARTED:
         yield from _announced(event, most_tasks)
@@ -161,12 +222,12 @@ def remarks(event: MetricEvent, most_tasks: int) -> Iterator[Op]:
         yield Add(catalog.MALFORMED, ("dropped",))
 
 
-def declared(event: MetricEvent, task: str) -> Objectives:
+def declared(event: Told, task: str) -> Objectives:
     """What a consumer that starts holds a task to; what cannot be an objective is passed over."""
     return {name: one for name, one in event.slo.get(task, {}).items() if is_sound(name, one)}
 
 
-def _announced(event: MetricEvent, most_tasks: int) -> Iterator[Op]:
+def _announced(event: Told, most_tasks: int) -> Iterator[Op]:
     """A consumer names its tasks: all their series exist from now on, at zero."""
     yield Declare(catalog.PERIODIC_CHECKS)
     for status in sorted(contract.CONSUMER_ERRORS):

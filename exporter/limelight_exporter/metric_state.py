@@ -18,7 +18,7 @@ from .catalog import CATALOG, KEPT_PER_QUEUE, Section
 from .cells import MICROS, Counter, Histogram, in_micros
 from .config_file import DEFAULTS, FileSettings
 from .exposition import Exposition
-from .fold import Kind, MetricEvent, Objectives, declared, fold, remarks
+from .fold import Kind, Objectives, Told, declared, fold, remarks
 from .labels import LENGTH_LIMIT, OTHER, Bounded
 from .ops import Add, Declare, Judge, Observe, Op, Spend
 from .recipe import Reading, Recipe
@@ -125,7 +125,7 @@ class QueueState:
                     if gone and (self._bounds[label].is_full or self._is_full()):
                         self._forget(label, gone)
 
-    def fold(self, events: Sequence[MetricEvent], ops: Iterable[Op] = ()) -> None:
+    def fold(self, events: Sequence[Told], ops: Iterable[Op] = ()) -> None:
         """Fold events in stream order, after `ops`; a collect sees all of it, or nothing.
 
         Args:
@@ -135,7 +135,7 @@ class QueueState:
         with self._lock:
             for op in ops:
                 self._carry_out(op)
-            groups: defaultdict[_Key, list[MetricEvent]] = defaultdict(list)
+            groups: defaultdict[_Key, list[Told]] = defaultdict(list)
             if self._began is None and events:
                 self._began = events[0].timestamp
             for event in events:
@@ -282,7 +282,7 @@ class QueueState:
         self._objectives = dict(saved.objectives)
 
     # -- Folding ----------------------------------------------------------------------------------------
-    def _fold_groups(self, groups: Mapping[_Key, Sequence[MetricEvent]]) -> None:
+    def _fold_groups(self, groups: Mapping[_Key, Sequence[Told]]) -> None:
         for key, events in groups.items():
             recipe = self._recipes.get(key)
             if recipe is None:
@@ -306,7 +306,7 @@ class QueueState:
         """Of those that have series of their own."""
         self._attendance.hear(label, filter(self._bounds[label].__contains__, values))
 
-    def _remark(self, event: MetricEvent) -> None:
+    def _remark(self, event: Told) -> None:
         for op in remarks(event, self._limits.tasks):
             self._carry_out(op)
         if event.status == contract.EVENT_CONSUMER_STARTED:
@@ -314,7 +314,7 @@ class QueueState:
             self._note_heard("task", event.tasks)
             self._attendance.announce()
 
-    def _declare_objectives(self, event: MetricEvent) -> None:
+    def _declare_objectives(self, event: Told) -> None:
         """The consumer that started last says what its tasks are held to."""
         for task in event.tasks[: self._limits.tasks]:
             (kept,) = self._bounded(catalog.ENQUEUED, (task,))

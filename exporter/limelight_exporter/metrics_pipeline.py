@@ -11,6 +11,7 @@ from typing import Final
 from limelight.errors import ConfigurationError, LimelightError, RedisError
 
 from . import catalog
+from .attendance import AWAY_HOURS
 from .config import Settings
 from .connection import NO_ANSWER, connect, explain, exported_queues
 from .floor import StateFolder
@@ -140,11 +141,18 @@ class MetricsPipeline:
         now = time.monotonic()
         if now - self._discovered_at < DISCOVER_SECONDS and not self._nudged.is_set():
             return
-        for queue in self._announced():
+        for queue in (*self._announced(), *self._remembered()):
             if queue not in self._folds and queue not in self._refused:
                 self._adopt(queue)
         self._discovered_at = now  # not before: a turn that asks nobody would pass for one that was answered
         self._tally.set(catalog.QUEUES_LEFT_OUT, (), len(self._refused))
+
+    def _remembered(self) -> Sequence[str]:
+        """Queues that we served before the start, whether Redis still knows them or not."""
+        if self._folder is None or self._folds:
+            return ()
+        kept = self._folder.queues(AWAY_HOURS * 3_600)
+        return [queue for queue in kept if self._settings.file.queues.takes(queue)]
 
     def _announced(self) -> Sequence[str]:
         try:

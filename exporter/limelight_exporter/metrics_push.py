@@ -20,7 +20,7 @@ from limelight.errors import ConfigurationError
 from . import __version__, catalog
 from .otlp import Signal, Target, connected, target
 from .otlp.answer import Answer, Verdict
-from .otlp.metric_message import moment_of, requests_of
+from .otlp.encoding import MetricEncoding, metric_encoding
 from .ports import Tally
 from .scrape import Scrape
 
@@ -33,11 +33,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PushSettings:
-    """Where metrics are pushed to, how often, and on whose behalf."""
+    """Where metrics are pushed to, how often, on whose behalf, and what makes requests of them."""
 
     target: Target
     interval_seconds: float
     resource: Mapping[str, str]
+    encoding: MetricEncoding
 
 
 def push_settings(endpoint: str | None, environment: Mapping[str, str]) -> PushSettings | None:
@@ -52,7 +53,7 @@ def push_settings(endpoint: str | None, environment: Mapping[str, str]) -> PushS
     temporality = environment.get(_TEMPORALITY, "").strip().lower()
     if temporality not in {"", "cumulative"}:
         raise ConfigurationError(f"{_TEMPORALITY}={temporality}: what is pushed is cumulative")
-    return PushSettings(found, _interval_seconds(environment), _resource(environment))
+    return PushSettings(found, _interval_seconds(environment), _resource(environment), metric_encoding())
 
 
 def _interval_seconds(environment: Mapping[str, str]) -> float:
@@ -109,8 +110,7 @@ class MetricsPush:
 
     def _push(self) -> None:
         exposition = self._scrape.gather(time.monotonic() + GATHER_SECONDS)
-        moment = moment_of(exposition, time.time(), self._began)
-        for request in requests_of(exposition, moment, self._asked.resource):
+        for request in self._asked.encoding(exposition, time.time(), self._began, self._asked.resource):
             answer = self._channel.send(request)
             self._note(answer)
             if answer.verdict is not Verdict.TAKEN or self._stopping.is_set():

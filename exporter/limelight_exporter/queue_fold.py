@@ -13,7 +13,7 @@ from . import catalog
 from .config_file import DEFAULTS, FileSettings
 from .exposition import Exposition
 from .floor import FloorFile
-from .fold import MetricEvent, decode
+from .fold import DECODERS, Told
 from .metric_state import QueueState
 from .ops import Add, Op
 from .snapshot import Saved, SnapshotStore
@@ -38,10 +38,10 @@ class Onlooker(Protocol):
     def began(self) -> None:
         """The state was taken from a snapshot; what it counted until then was not seen."""
 
-    def parts(self, state: QueueState, events: Sequence[MetricEvent]) -> Iterable[Sequence[MetricEvent]]:
+    def parts(self, state: QueueState, events: Sequence[Told]) -> Iterable[Sequence[Told]]:
         """The events in pieces; each is folded before the next is asked for."""
 
-    def see(self, batch: Batch[MetricEvent]) -> None:
+    def see(self, batch: Batch[Told]) -> None:
         """What was folded."""
 
 
@@ -77,7 +77,7 @@ class QueueFold:
         self.loaded = False
         self.caught_up = False
         self.saved_at: float | None = None
-        self._source = StreamSource(links, queue, decode)
+        self._source = StreamSource(links, queue, DECODERS)
         self._store = SnapshotStore(links, queue, group, chosen.shared)
         self._floor, self._onlooker = floor, onlooker
         self._kept: Position | None = None
@@ -225,7 +225,7 @@ class QueueFold:
             self.state.fold((), [Add(catalog.SET_ASIDE, (), count - self._set_aside)])
             self._set_aside = count
 
-    def _report(self, batch: Batch[MetricEvent]) -> None:
+    def _report(self, batch: Batch[Told]) -> None:
         if batch.lost:
             _log.warning("queue %s: %d events were gone before they were read", self.queue, batch.lost)
         if batch.rollbacks:
@@ -258,7 +258,7 @@ class QueueFold:
             self._onlooker.began()
 
 
-def take_in(state: QueueState, batch: Batch[MetricEvent], onlooker: Onlooker | None = None) -> None:
+def take_in(state: QueueState, batch: Batch[Told], onlooker: Onlooker | None = None) -> None:
     """Fold a batch, and what reading it found out, into a state; an onlooker sees it, and the state at its moments."""
     state.fold((), _remarks(batch))
     for hour, events in batch.by_hour():
@@ -269,7 +269,7 @@ def take_in(state: QueueState, batch: Batch[MetricEvent], onlooker: Onlooker | N
         onlooker.see(batch)
 
 
-def _remarks(batch: Batch[MetricEvent]) -> Iterator[Op]:
+def _remarks(batch: Batch[Told]) -> Iterator[Op]:
     """What reading itself found out."""
     if batch.lost:
         yield Add(catalog.EVENTS_LOST, (), batch.lost)

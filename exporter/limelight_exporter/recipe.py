@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import compress
+from math import isnan
 from operator import attrgetter
 from typing import Final
 
 from .cells import MICROS, Counter, Exemplar, Histogram, micros
-from .fold import LONGEST_SECONDS, MetricEvent
+from .fold import LONGEST_SECONDS, Told
 from .ops import Measure
 from .spans import exported_span
 from .trace_keep import TraceKeep
@@ -31,9 +32,7 @@ class Reading:
     spent: list[Counter] = field(default_factory=list)
     judges: list[tuple[int, Counter, Counter]] = field(default_factory=list)
 
-    def take(
-        self, values: Sequence[int], events: Sequence[MetricEvent], *, exemplars: TraceKeep | None
-    ) -> None:
+    def take(self, values: Sequence[int], events: Sequence[Told], *, exemplars: TraceKeep | None) -> None:
         """Count values in µs, one of each of these events; histograms point at spans that are exported by the rules."""
         for counter in self.spent:
             counter.value += sum(values)
@@ -65,7 +64,7 @@ class Recipe:
     failures: list[Counter] = field(default_factory=list)
     readings: dict[Measure, Reading] = field(default_factory=dict)
 
-    def apply(self, events: Sequence[MetricEvent]) -> None:
+    def apply(self, events: Sequence[Told]) -> None:
         """Count events of the recipe's kind, in stream order."""
         for counter in self.counters:
             counter.value += len(events)
@@ -77,7 +76,7 @@ class Recipe:
         if Measure.LATENCY in self.readings:
             self._read_latency(events)
 
-    def _read(self, measure: Measure, reading: Reading, events: Sequence[MetricEvent]) -> None:
+    def _read(self, measure: Measure, reading: Reading, events: Sequence[Told]) -> None:
         told = list(map(attrgetter(measure.value), events))
         if None in told:
             events = [event for event, value in zip(events, told, strict=True) if value is not None]
@@ -86,7 +85,7 @@ class Recipe:
         if events:
             reading.take(values, events, exemplars=self.exemplars)
 
-    def _read_latency(self, events: Sequence[MetricEvent]) -> None:
+    def _read_latency(self, events: Sequence[Told]) -> None:
         """The four summands are read together: of an event that has one wrong, none reaches a sum."""
         told = [list(map(attrgetter(measure.value), events)) for measure in _SUMMANDS]
         events, columns = self._sound(events, told)
@@ -99,8 +98,8 @@ class Recipe:
                 self.readings[measure].take(column, events, exemplars=self.exemplars)
 
     def _sound(
-        self, events: Sequence[MetricEvent], columns: Sequence[Sequence[float]]
-    ) -> tuple[Sequence[MetricEvent], Sequence[Sequence[int]]]:
+        self, events: Sequence[Told], columns: Sequence[Sequence[float]]
+    ) -> tuple[Sequence[Told], Sequence[Sequence[int]]]:
         """Events whose values can all be durations, and these in µs; the others are counted as malformed."""
         if all(map(_are_sound, columns)):
             return events, [micros(column) for column in columns]
@@ -108,7 +107,7 @@ class Recipe:
         self.malformed.value += kept.count(False)
         return list(compress(events, kept)), [micros(list(compress(column, kept))) for column in columns]
 
-    def _point_at_failure(self, events: Sequence[MetricEvent], keep: TraceKeep) -> None:
+    def _point_at_failure(self, events: Sequence[Told], keep: TraceKeep) -> None:
         for event in reversed(events):
             if (ids := exported_span(event, keep)) is not None:
                 for counter in self.failures:
@@ -117,15 +116,15 @@ class Recipe:
 
 
 def _are_sound(seconds: Sequence[float]) -> bool:
-    """Whether numbers can be durations: neither negative nor beyond ten years (JSON knows no NaN)."""
-    return not seconds or (min(seconds) >= 0 and max(seconds) <= LONGEST_SECONDS)
+    """Whether numbers can be durations: neither negative nor beyond ten years, nor not a number."""
+    return not seconds or (min(seconds) >= 0 and max(seconds) <= LONGEST_SECONDS and not isnan(sum(seconds)))
 
 
 def _exemplify(
     histogram: Histogram,
     touched: int,
     values: Sequence[int],
-    events: Sequence[MetricEvent],
+    events: Sequence[Told],
     keep: TraceKeep,
 ) -> None:
     """The newest value in each bucket, if its span is exported, stands for those before it."""

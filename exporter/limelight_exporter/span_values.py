@@ -14,9 +14,9 @@ KEY_LIMIT: Final = 255
 MOST: Final = 128
 """Attributes of one thing, and events and links of one span."""
 
-_TRACE_ID: Final = re.compile(r"(?!0{32})[0-9a-f]{32}")
-_SPAN_ID: Final = re.compile(r"(?!0{16})[0-9a-f]{16}")
-_LONGEST: Final = 2**63 - 1
+TRACE_ID: Final = re.compile(r"(?!0{32})[0-9a-f]{32}")
+SPAN_ID: Final = re.compile(r"(?!0{16})[0-9a-f]{16}")
+LONGEST: Final = 2**63 - 1
 
 
 def cut(text: str, limit: int = TEXT_LIMIT) -> str:
@@ -44,7 +44,7 @@ def _carried(value: Any) -> Any:
     if isinstance(value, bool | float):
         return value
     if isinstance(value, int):
-        return value if abs(value) <= _LONGEST else cut(str(value))
+        return value if abs(value) <= LONGEST else cut(str(value))
     if isinstance(value, list):
         items = [_carried(item) for item in value[:MOST] if isinstance(item, str | bool | int | float)]
         return items if len({type(item) for item in items}) <= 1 else [str(item) for item in items]
@@ -64,7 +64,7 @@ def _event(value: Any) -> SpanEvent | None:
     name, at = value.get("name"), value.get("at")
     if not isinstance(name, str) or not isinstance(at, str) or not at.isascii() or not at.isdigit():
         return None
-    if len(at) > len(str(_LONGEST)) or int(at) > _LONGEST:
+    if len(at) > len(str(LONGEST)) or int(at) > LONGEST:
         return None
     return SpanEvent(cut(name, KEY_LIMIT), int(at), attributes_in(value.get("attributes")))
 
@@ -80,6 +80,6 @@ def _link(value: Any) -> SpanLink | None:
     if not isinstance(value, Mapping):
         return None
     trace_id, span_id = str(value.get("trace_id")), str(value.get("span_id"))
-    if not _TRACE_ID.fullmatch(trace_id) or not _SPAN_ID.fullmatch(span_id):
+    if not TRACE_ID.fullmatch(trace_id) or not SPAN_ID.fullmatch(span_id):
         return None
     return SpanLink(trace_id, span_id, attributes_in(value.get("attributes")))

@@ -8,7 +8,6 @@ Names and kinds follow OpenTelemetry's messaging conventions (v1.44), with ``mes
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Protocol
 
@@ -16,16 +15,13 @@ from limelight import events as contract
 from limelight.events import Event
 
 from .ops import SpanEvent, SpanLink, SpanRecord
-from .span_values import attributes_in, cut, events_in, links_in
+from .span_values import LONGEST, SPAN_ID, TRACE_ID, attributes_in, cut, events_in, links_in
 from .trace_keep import NOTHING, TraceKeep
 
 SAMPLED: Final = 1
 """Bit 0 of the W3C trace flags."""
 NAME_LIMIT: Final = 255
 
-_TRACE_ID: Final = re.compile(r"(?!0{32})[0-9a-f]{32}")
-_SPAN_ID: Final = re.compile(r"(?!0{16})[0-9a-f]{16}")
-_LONGEST: Final = 2**63 - 1
 _STATE_LIMIT: Final = 512
 _ERRORS: Final = contract.FAILED_OUTCOMES | {"lost"}
 _ENDINGS: Final = {
@@ -71,7 +67,7 @@ def exported_span(event: Traced, keep: TraceKeep) -> tuple[str, str] | None:
     trace_id, span_id = event.trace_id, event.span_id
     if trace_id is None or span_id is None or not goes_out(event, keep):
         return None
-    return (trace_id, span_id) if _TRACE_ID.fullmatch(trace_id) and _SPAN_ID.fullmatch(span_id) else None
+    return (trace_id, span_id) if TRACE_ID.fullmatch(trace_id) and SPAN_ID.fullmatch(span_id) else None
 
 
 def span_of(event: Event, keep: TraceKeep = NOTHING) -> SpanRecord | None:
@@ -111,10 +107,10 @@ def _span(
         start, end = _times(event, zero_length=kind == "CLIENT")
     except (ValueError, OverflowError):
         return None
-    if not _TRACE_ID.fullmatch(event.trace_id or "") or not _SPAN_ID.fullmatch(span_id or ""):
+    if not TRACE_ID.fullmatch(event.trace_id or "") or not SPAN_ID.fullmatch(span_id or ""):
         return None
     own = _users(event) if kind == "CONSUMER" else {}
-    parent = parent if _SPAN_ID.fullmatch(parent or "") else None
+    parent = parent if SPAN_ID.fullmatch(parent or "") else None
     status, description = _status(event, own) if kind == "CONSUMER" else ("UNSET", "")
     return SpanRecord(
         name=cut(str(own.get("name") or f"{operation} {_task(event)}"), NAME_LIMIT),
@@ -175,7 +171,7 @@ def _times(event: Event, *, zero_length: bool) -> tuple[int, int]:
     started = told if event.started_at is None else _nanoseconds(event.started_at)
     start = started if event.span_start is None else int(event.span_start)
     end = told if event.span_end is None else int(event.span_end)
-    if not 0 <= start <= _LONGEST or not 0 <= end <= _LONGEST:
+    if not 0 <= start <= LONGEST or not 0 <= end <= LONGEST:
         raise ValueError(event.span_start, event.span_end)
     return start, max(start, end)
 
@@ -281,7 +277,7 @@ def _links(event: Event, own: Mapping[str, Any], kind: str, *, rootless: bool) -
     if event.origin is not None:
         for link in links_in([event.origin]):
             yield _called(link, "origin")
-    if kind == "CONSUMER" and rootless and _SPAN_ID.fullmatch(event.parent_span_id or ""):
+    if kind == "CONSUMER" and rootless and SPAN_ID.fullmatch(event.parent_span_id or ""):
         yield SpanLink(
             event.trace_id or "", event.parent_span_id or "", {"limelight.link": "unsampled_parent"}
         )

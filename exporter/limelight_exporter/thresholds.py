@@ -41,6 +41,9 @@ EVENT_LAG_SECONDS: Final = 60
 SPAN_LAG_SECONDS: Final = 300
 SNAPSHOT_AGE_SECONDS: Final = 300
 RETENTION_USED_SHARE: Final = 0.5
+STREAM_EVENTS: Final = 500_000
+STREAM_SECONDS: Final = 86_400
+"""How many events a stream holds, and for how long, unless a `RedisEventEmitter` says otherwise."""
 SCRAPE_SECONDS: Final = 3
 CLOCK_SKEW_SECONDS: Final = 5
 

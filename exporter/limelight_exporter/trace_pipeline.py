@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from limelight.errors import ConfigurationError, LimelightError, RedisError
-from limelight.events import Event, decode
+from limelight.events import Event
+from limelight.packed_event import decoders
 from limelight.storage.links import Links
 
 from . import catalog
@@ -95,7 +96,7 @@ class QueueTraces:
     ) -> None:
         self.queue = queue
         self.rest = BackOff()
-        self._source = StreamSource(links, queue, decode)
+        self._source = StreamSource(links, queue, decoders(queue))
         self._cursor = Cursor(links, queue, trace_reader(group))
         self._sink, self._tally, self._keep = sink, tally, keep
         self._position: Position | None = None

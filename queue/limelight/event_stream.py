@@ -15,6 +15,7 @@ import msgspec
 
 from .events import Event, decode
 from .keys import QueueKeys
+from .packed_event import as_json
 
 BATCH: Final = 500
 _BEGINNING: Final = "0-0"
@@ -236,8 +237,8 @@ def next_item(sources: Sequence[Source], *, backwards: bool = False) -> StreamIt
 def as_entry(queue: str, raw: _Raw) -> Entry | Unreadable:
     """The event of an entry as Redis answers it. The one place that knows how events stand on a stream."""
     stream_id, fields = raw[0].decode(), dict(zip(raw[1][::2], raw[1][1::2], strict=False))
-    told = fields.get(b"e", b"")
     try:
+        told = as_json(queue, fields)
         event = decode(told)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Unreadable(queue, stream_id, str(error))

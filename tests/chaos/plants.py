@@ -86,9 +86,9 @@ PLANTS: Final[Mapping[str, Plant | CodePlant]] = {
     "settle-without-token": Plant("settle", r"r\[TOKEN\] == s\[2\] and ", "", "executions"),
     "enqueue-without-lane": Plant(
         "enqueue", r"if tonumber\(ARGV\[7\]\) <= tonumber\(call\('HGET', LANES[^\n]*", "", "enqueues"),
-    "close-untold": Plant("settle", r"if s\[3\] ~= 'retrying' then\n    tell", "if r[RUN] == 1 then tell", "runs"),
+    "close-untold": Plant("settle", r"if s\[3\] ~= 'retrying' then tell", "if r[RUN] == 1 then tell", "runs"),
     "lost-untold": Plant("reap", r"tell\('lost'", "type('lost'", "runs"),
-    "number-skipped": Plant("", r"whole\(seq \+ n\)", "whole(seq + n + (now % 50 == 0 and 1 or 0))", "numbers"),
+    "number-skipped": Plant("", r"seq \+ n\)", "seq + n + (now % 50 == 0 and 1 or 0))", "numbers"),
     "run-number-reused": Plant("", r"'running', r\[RUN\] \+ 1", "'running', r[ATTEMPT] + 1", "runs"),
     "retry-for-free": Plant(
         "settle", r"r\[RETRIES\] - 1", "r[RETRIES] - (now % 3 == 0 and 0 or 1)", "attempts"),

@@ -11,6 +11,7 @@ import redis
 
 from limelight.errors import RedisError
 from limelight.keys import QueueKeys
+from limelight.packed_event import as_json
 from limelight.storage.address import Address
 from limelight.storage.links import Links
 from limelight_exporter.snapshot import Cursor
@@ -47,7 +48,7 @@ class Reader:
         self.mismatches: list[str] = []
         self.left = -1
         self._client = redis.Redis.from_url(url, socket_timeout=30.0)
-        self._keys = QueueKeys(queue)
+        self._queue, self._keys = queue, QueueKeys(queue)
         self._cursor = Cursor(Links(Address(url, {})), queue, READER)
         self._last, self._saved_at = "0-0", 0.0
         self._stopping = threading.Event()
@@ -101,6 +102,6 @@ class Reader:
 
     def _take(self, entries: list[tuple[bytes, dict[bytes, bytes]]], at: float) -> None:
         for entry, fields in entries:
-            self.events.append(_decode(fields[b"e"]))
+            self.events.append(_decode(as_json(self._queue, fields)))
             self.seen.append(at)
             self._last = entry.decode()

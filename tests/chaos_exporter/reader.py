@@ -11,6 +11,7 @@ import redis
 from chaos.story import Told
 
 from limelight.keys import QueueKeys
+from limelight.packed_event import as_json
 
 _POLL_SECONDS: Final = 0.1
 _INDEXES: Final = ("delayed", "scheduled", "ready", "reserved", "running")
@@ -46,7 +47,7 @@ class Reader:
         self.events: list[Told] = []
         self.left = -1
         self.client = redis.Redis.from_url(url, socket_timeout=30.0)
-        self.keys = QueueKeys(queue)
+        self._queue, self.keys = queue, QueueKeys(queue)
         self._last = "0-0"
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -93,7 +94,7 @@ class Reader:
         entries, *rest = pipeline.execute()
         self.left = sum(rest[: len(_INDEXES)])
         for entry, fields in entries:
-            self.events.append(_decode(fields[b"e"]))
+            self.events.append(_decode(as_json(self._queue, fields)))
             self._last = entry.decode()
-        oldest = _decode(rest[-2][0][1][b"e"]).seq if rest[-2] else 0
+        oldest = _decode(as_json(self._queue, rest[-2][0][1])).seq if rest[-2] else 0
         return (oldest, len(entries)), rest[-1] or b""

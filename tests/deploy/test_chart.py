@@ -278,6 +278,28 @@ def test_queries_of_the_autoscaler_give_one_number_busy_idle_and_unscraped(
     promtool("test", "rules", "case.yaml", folder=tmp_path)
 
 
+PAGE = (ROOT / "docs/kubernetes.md").read_text(encoding="utf-8")
+EXAMPLE, ADAPTER = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
+
+
+def test_the_pages_example_is_good(render: Render) -> None:
+    kinds = {one["kind"] for one in render(EXAMPLE)}
+    assert {"Deployment", "ScaledObject", "ServiceMonitor", "PrometheusRule", "NetworkPolicy"} <= kinds
+
+
+def test_the_pages_rules_of_the_adapter_serve_what_the_autoscaler_asks_for(
+    render: Render, tmp_path: Path
+) -> None:
+    (scaler,) = of_kind(render(values_of("everything")), "HorizontalPodAutoscaler")
+    asked = {metric["external"]["metric"]["name"] for metric in scaler["spec"]["metrics"]}
+    rules = {rule["name"]["as"]: rule["metricsQuery"] for rule in ADAPTER["externalRules"]}
+    assert rules.keys() == asked
+    queries = [query.replace("<<.LabelMatchers>>", 'queue="reports"') for query in rules.values()]
+    group = {"name": "adapter", "rules": [{"record": "a", "expr": query} for query in queries]}
+    (tmp_path / "adapter.yaml").write_text(json.dumps({"groups": [group]}))
+    promtool("check", "rules", "adapter.yaml", folder=tmp_path)
+
+
 def test_rules_arrive_as_they_are_but_for_their_links(render: Render, tmp_path: Path) -> None:
     rules = of_kind(render(values_of("everything")), "PrometheusRule")
     sources = sorted((ROOT / "deploy/prometheus").glob("*.rules.yaml"))

@@ -22,10 +22,16 @@ TEXT = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
-def test_it_keeps_the_rules_of_hadolint() -> None:
+@pytest.mark.parametrize("page", ["Dockerfile", "docs/deployment.md"])
+def test_it_keeps_the_rules_of_hadolint(page: str, tmp_path: Path) -> None:
+    """So does the one that the documentation shows, for an application on top of ours."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    if page != "Dockerfile":
+        (text,) = re.findall(r"```dockerfile\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "Dockerfile").write_text(text)
     done = subprocess.run(
         [Path(sys.executable).with_name("hadolint"), "--no-color", "Dockerfile"],
-        cwd=ROOT, text=True, capture_output=True, check=False,
+        cwd=tmp_path, text=True, capture_output=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -62,6 +62,30 @@ def test_a_quick_run_measures_every_figure_of_ours(tmp_path: Path) -> None:
     assert drained > 0
 
 
+AWAY = {
+    "events told",
+    "series served",
+    "growth of memory since the first piece, MB",
+    "Redis' memory per event, bytes",
+}
+FLOOD = {"until it is ready, s", "events counted ÷ told", "scrapes that were not answered", "events lost"}
+
+
+@pytest.mark.slow
+def test_an_exporter_that_was_away_and_one_that_is_flooded_are_measured(tmp_path: Path) -> None:
+    out = tmp_path / "run.json"
+    sizes = ("--parts", "away,flood", "--events", "3000", "--backlog", "3000", "--rounds", "1")
+    done = bench("exporter", *sizes, "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(out.read_text())["rows"]
+    found = {(row["scenario"], row["contender"]): row["values"][0] for row in rows}
+    assert found.keys() >= {("exporter, away", name) for name in AWAY}
+    assert found.keys() >= {("exporter, flood", name) for name in FLOOD}
+    assert found["exporter, away", "events told"] >= 3_000
+    assert found["exporter, flood", "events counted ÷ told"] == 1
+    assert found["exporter, flood", "events lost"] == 0
+
+
 def test_a_peer_or_scenario_that_nobody_knows_is_refused_with_those_there_are() -> None:
     done = bench("queues", "--peers", "hury")
     assert done.returncode == 2

@@ -98,7 +98,6 @@ OF_EACH_EXPORTER: Final = {
     "Time of a scrape's parts",
     "Scrape time and samples",
     "Pushed metrics",
-    "Pushed metrics",
     "CPU",
     "Memory",
     "Open files",

@@ -11,7 +11,6 @@ import json
 import os
 from typing import Any, ClassVar
 
-import msgspec
 import pytest
 import redis
 from hypothesis import HealthCheck, Phase, settings
@@ -22,9 +21,11 @@ from limelight.embedded import EmbeddedRedis
 from limelight.keys import QueueKeys
 from limelight.lifecycle import Decision, Fate
 from limelight.memory import MemoryStore, in_memory
+from limelight.memory.luastruct import struct_unpacked
+from limelight.packed_event import as_json
 from limelight.storage import packing
 from limelight.storage.base import GroupParcel, Lease, Membership, Parcel, Settlement
-from limelight.storage.scripts import FIELDS, SCRIPTS
+from limelight.storage.scripts import FIELDS, FORMATS, SCRIPTS
 
 KEYS = QueueKeys("machine")
 LEASE_US = 10_000_000
@@ -32,7 +33,6 @@ RESULT_MS = 3_600_000
 """By Redis' own clock, which no step moves: what went away by itself would make steps that cannot be repeated."""
 FATES = st.sampled_from(["ok"] * 5 + ["lost request", "lost reply", "lost reply, given up"])
 INDEXES = ("delayed", "ready", "reserved", "running", "scheduled", "dead")
-_unpack = msgspec.msgpack.Decoder().decode
 
 
 def field_of(record: list[Any], name: str) -> Any:
@@ -157,7 +157,7 @@ class Delivery(RuleBasedStateMachine):
     def reserve_as(self, owner: str, request: int, count: int, *, start: bool, fate: str = "ok") -> Any:
         spans = [word for _ in range(count) for word in ("3" * 16, "4" * 32)] if start else []
         names = "\ntask\n" if start else ""
-        args = (owner, request, count, LEASE_US, names, "", 3_600_000_000, 0, *spans)
+        args = (owner, request, count, LEASE_US, names, "", 3_600_000_000, 0, packing.place(""), *spans)
         return self.call("reserve", *args, fate=fate)
 
     @rule(k=st.integers(0, 2), start=st.booleans())
@@ -192,7 +192,9 @@ class Delivery(RuleBasedStateMachine):
             del worker.reserved[task_id]  # over by its own clock: it never starts
             return
         reply = self.call(
-            "start", LEASE_US, "", 3_600_000_000, 0, task_id, token, "3" * 16, "4" * 32, fate=fate
+            *("start", LEASE_US, "", 3_600_000_000, 0, packing.place("")),
+            *(task_id, token, "3" * 16, "4" * 32),
+            fate=fate,
         )
         if reply is None:
             return
@@ -371,10 +373,10 @@ class Delivery(RuleBasedStateMachine):
     # -- What must hold --------------------------------------------------------------------------------
     def records(self) -> dict[str, list[Any]]:
         raw = self.client.hgetall(KEYS["tasks"])
-        return {task_id.decode(): _first(record) for task_id, record in raw.items()}
+        return {task_id.decode(): fields_of(record) for task_id, record in raw.items()}
 
     def events(self) -> list[dict[str, Any]]:
-        return [json.loads(fields[b"e"]) for _, fields in self.client.xrange(KEYS["events"])]
+        return [json.loads(as_json("machine", fields)) for _, fields in self.client.xrange(KEYS["events"])]
 
     @invariant()
     def everything_is_accounted_for(self) -> None:
@@ -429,7 +431,7 @@ class Delivery(RuleBasedStateMachine):
         for task_id in self.acknowledged:
             assert task_id in records or ended[task_id], f"{task_id} is lost"
         for task_id in set(records) | set(ended) | set(enqueued):
-            alive = task_id in records and records[task_id][0] != "dead"
+            alive = task_id in records and field_of(records[task_id], "STATE") != "dead"
             assert ended[task_id] + alive == enqueued[task_id] >= 1, task_id
 
     def check_followers(self, records: dict[str, list[Any]], events: list[dict[str, Any]]) -> None:
@@ -494,11 +496,14 @@ class DeliveryInMemory(Delivery):
         self.store.space._values, self.store.space._ends = snapshot
 
 
-def _first(record: bytes) -> list[Any]:
-    """The packed array at the start of a record; what follows is head and body."""
-    end = record.index(b',"id"')
-    unpacked: list[Any] = _unpack(record[:end])
-    return unpacked
+def fields_of(record: bytes) -> list[Any]:
+    """The packed fields of a record, by their numbers in the scripts."""
+    layout = FORMATS["LAYOUT_AND_FORMAT"].strip("'").encode()
+    return [None, *(_as_text(value) for value in struct_unpacked(layout, record)[1:])]
+
+
+def _as_text(value: Any) -> Any:
+    return value.decode() if isinstance(value, bytes) else value
 
 
 @pytest.fixture(autouse=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import redis
@@ -24,7 +25,7 @@ from limelight.storage.links import Links
 from limelight_exporter import catalog
 from limelight_exporter.attendance import AWAY_HOURS
 from limelight_exporter.config import Settings
-from limelight_exporter.config_file import FileSettings, Limits
+from limelight_exporter.config_file import FileSettings, Limits, QueueChoice
 from limelight_exporter.exporter import Exporter
 from limelight_exporter.queue_fold import QueueFold
 from limelight_exporter.snapshot import _SAVE, Cursor, Saved
@@ -216,6 +217,8 @@ def served(fold: QueueFold) -> dict[tuple[str, tuple[str, ...]], float]:
     shown = {}
 
     class Exposition:
+        began: ClassVar[dict[str, float]] = {}
+
         def add(self, name: str, labels: tuple[str, ...], value: float, *_: object) -> None:
             shown[name, tuple(labels[1:])] = value
 
@@ -254,6 +257,33 @@ def test_with_a_state_folder_no_counter_falls_though_redis_and_the_exporter_go_d
     assert own(after, "stream_rollbacks_total") == 1
     counters = after.counters()
     assert all(counters[key] >= value for key, value in before.counters().items())
+
+
+def test_a_queue_whose_very_name_redis_forgot_is_served_from_the_state_folder(
+    redis_url: str, tmp_path: Path
+) -> None:
+    writer = StreamWriter(redis_url)
+    writer.finish_tasks(7)
+    state = tmp_path / "state"
+    with exporter(redis_url, state_dir=state) as running:
+        assert completed(Scraped(ready(running).url)) == 7
+    writer.client.flushall()
+    with exporter(redis_url, state_dir=state) as running:
+        scraped = Scraped(ready(running).url)
+        assert completed(scraped) == 7
+        assert own(scraped, "queue_current") == 1
+        assert own(scraped, "stream_rollbacks_total") == 1
+        StreamWriter(redis_url, epoch="second").finish_tasks(2)
+        assert completed(Scraped(running.url)) == 9
+    chosen = FileSettings(queues=QueueChoice(exclude=("mail",)))
+    writer.client.flushall()
+    with exporter(redis_url, state_dir=state, file=chosen) as running:
+        assert completed(Scraped(ready(running).url)) is None, "nobody wants it"
+    week = AWAY_HOURS * 3_600
+    (file,) = state.glob("*.snapshot")
+    os.utime(file, (time.time() - week - 60, time.time() - week - 60))
+    with exporter(redis_url, state_dir=state) as running:
+        assert completed(Scraped(ready(running).url)) is None, "it is gone"
 
 
 def test_without_one_redis_snapshot_is_all_there_is(redis_url: str, tmp_path: Path) -> None:

@@ -425,7 +425,7 @@ def test_the_other_pages(redis_url: str) -> None:
     with exporter(redis_url.replace("redis://", "redis://:hush@")) as running:
         status, body, _ = get(running.url)
         assert status == 200
-        assert b"Limelight" in body
+        assert b"<title>Limelight" in body
         assert b"hush" not in body
         assert get(f"{running.url}/-/healthy")[:2] == (200, b"healthy\n")
         assert get(f"{running.url}/nothing")[0] == 404

@@ -1,19 +1,20 @@
 from __future__ import annotations
 
-import dataclasses
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from exporters import ExporterProcess, Scraped, get
-from otlp import Answer, OtlpReceiver, ReceivedSpan
+from exporters import OPENMETRICS, ExporterProcess, Scraped, get
+from otlp import Answer, OtlpReceiver
 from servers import wait_until
 from stream_writer import TRACE_ID, StreamWriter, run_span
 from traced import PROTOCOLS, dropped, exporter, failures, forget_variables, saved_seq, tell_runs
 
 from limelight_exporter.config import Settings
 from limelight_exporter.exporter import Exporter
+from limelight_exporter.trace_keep import parsed
 
 Endpoint = Callable[[OtlpReceiver], str]
 
@@ -29,10 +30,6 @@ def protocol(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", request.param)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
     return str(request.param)
-
-
-def comparable(spans: list[ReceivedSpan]) -> set[str]:
-    return {repr(dataclasses.replace(span, protocol="grpc")) for span in spans}
 
 
 def test_a_closed_run_arrives_with_its_own_ids_times_status_and_service(
@@ -62,6 +59,23 @@ def test_unsampled_runs_stay_at_home_and_are_counted(redis_url: str, otlp_receiv
         otlp_receiver.wait_for_spans(1)
         wait_until(lambda: dropped(running, "unsampled") == 3)
     assert [span.span_id for span in otlp_receiver.spans] == [f"{10:016x}"]
+
+
+def test_what_matters_of_unsampled_traces_goes_out_as_a_root_and_is_pointed_at(
+    redis_url: str, otlp_receiver: OtlpReceiver
+) -> None:
+    writer = StreamWriter(redis_url)
+    failed = {"outcome": "error", "error": True, "error_type": "shop.Declined", "trace_flags": 0}
+    with exporter(redis_url, otlp_receiver, trace_keep=parsed("errors")) as running:
+        tell_runs(writer, 2, trace_flags=0)
+        tell_runs(writer, 1, first=9, **failed)
+        (span,) = otlp_receiver.wait_for_spans(1)
+        wait_until(lambda: dropped(running, "unsampled") == 2)
+        metrics = get(f"{running.url}/metrics", Accept=OPENMETRICS)[1].decode()
+    assert (span.span_id, span.parent_id, span.status) == (f"{9:016x}", "", "ERROR")
+    assert span.attributes["limelight.sampled_by"] == "errors"
+    assert [link.span_id for link in span.links] == ["b7ad6b7169203331"]
+    assert set(re.findall(r'span_id="(\w+)"', metrics)) == {f"{9:016x}"}
 
 
 def test_nothing_is_sent_twice_after_a_clean_stop(redis_url: str, otlp_receiver: OtlpReceiver) -> None:

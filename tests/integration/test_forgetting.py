@@ -30,7 +30,7 @@ def script(client: redis.Redis, name: str, now_us: int, *args: Any) -> Any:
 
 
 def reserve(client: redis.Redis, owner: str) -> None:
-    script(client, "reserve", BEGIN_US, owner, 1, 1, LEASE_US, "", "", 3_600_000_000, 0)
+    script(client, "reserve", BEGIN_US, owner, 1, 1, LEASE_US, "", "", 3_600_000_000, 0, "")
 
 
 def seconds_pass(client: redis.Redis, since: int, until: int) -> None:

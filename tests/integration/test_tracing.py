@@ -546,7 +546,7 @@ handle = work()
 queue.drain()
 from limelight.tracecontext import trace_id_of
 entries = queue.storage.address.client().xrange(queue.keys["events"])
-assert all(trace_id_of(handle.id).encode() in fields[b"e"] for _, fields in entries), entries
+assert all(trace_id_of(handle.id).encode() in b"".join(fields.values()) for _, fields in entries), entries
 assert len(entries) == 6
 """
     done = subprocess.run(

@@ -24,6 +24,7 @@ from rules.rule_files import (
 from alerting.__main__ import content
 from alerting.settings import Limits, Settings, written
 from limelight.cli.main import limelight
+from limelight.emitter import RedisEventEmitter
 from limelight_exporter import thresholds
 
 DASHBOARDS: Final = {"overview", "queue", "task", "consumers", "exporter"}
@@ -35,7 +36,7 @@ WANTED: Final = {
     *("ConsumerGone", "QueueIndexMismatch", "PausedLong", "ExporterDown", "ExporterAbsent"),
     *("QueueUnmonitored", "EventLag", "EventsLost", "StreamRolledBack", "MalformedEvents"),
     *("SeriesOverflow", "SpanExportFailing", "SpanLag", "SnapshotStale", "CollectorFailing", "ScrapeSlow"),
-    *("RedisDown", "RedisEvictionUnsafe", "RedisMemoryNearlyFull", "ClockSkew"),
+    *("RedisDown", "RedisEvictionUnsafe", "RedisMemoryNearlyFull", "ClockSkew", "RetentionHalfUsed"),
 }
 
 
@@ -146,6 +147,14 @@ def test_thresholds_come_from_the_one_table() -> None:
     limits, known = Limits(), vars(thresholds).values()
     fields = Limits.__dataclass_fields__
     assert [name for name in fields if getattr(limits, name) not in known] == []
+
+
+def test_a_stream_holds_what_an_emitter_lets_it_hold() -> None:
+    emitter = RedisEventEmitter()
+    assert (emitter.max_events, emitter.max_age_seconds) == (
+        thresholds.STREAM_EVENTS,
+        thresholds.STREAM_SECONDS,
+    )
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(86_400, "1d"), (5_400, "90m"), (10, "10s"), (0.5, "500ms")])

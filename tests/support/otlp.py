@@ -304,9 +304,11 @@ class OtlpReceiver:
         return self.spans
 
     def clear(self) -> None:
-        """Forget spans and requests."""
+        """Forget spans, metrics and requests."""
         with self._memory.lock:
             self._memory.spans.clear()
+            self._memory.metrics.clear()
+            self._memory.bodies.clear()
             self._memory.requests.clear()
             self._memory.times.clear()
             self._memory.headers.clear()

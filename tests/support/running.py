@@ -11,6 +11,7 @@ import redis
 
 from limelight import RedisQueue, TaskWrapper
 from limelight.consumer import Consumer
+from limelight.packed_event import as_json
 
 
 @contextlib.contextmanager
@@ -32,7 +33,7 @@ def client_of(queue: RedisQueue) -> redis.Redis:
 def told(queue: RedisQueue, **wanted: Any) -> list[dict[str, Any]]:
     """The events on the queue's stream, in order; only those with the wanted keys."""
     entries = client_of(queue).xrange(queue.keys["events"])
-    events = [json.loads(fields[b"e"]) for _, fields in entries]
+    events = [json.loads(as_json(queue.name, fields)) for _, fields in entries]
     return [event for event in events if all(event.get(key) == value for key, value in wanted.items())]
 
 

@@ -54,6 +54,7 @@ class Prometheus:
         rules: Rule files to load.
         metrics_path: Where targets serve their metrics.
         jobs: More of ``scrape_configs``, as Prometheus' documentation has them.
+        configuration: A whole configuration in place of what these say.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Prometheus:
         rules: Sequence[Path] = (),
         metrics_path: str = "/metrics",
         jobs: Sequence[Mapping[str, Any]] = (),
+        configuration: Mapping[str, Any] | None = None,
     ) -> None:
         self._binary = needed(shutil.which("prometheus"), "prometheus", "apt install prometheus")
         self._folder = folder
@@ -75,7 +77,7 @@ class Prometheus:
             "metrics_path": metrics_path,
             "static_configs": [{"targets": list(targets)}],
         }
-        self._configuration = {
+        self._configuration = configuration or {
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
             "scrape_configs": [scrape, *jobs],
             "rule_files": [str(path) for path in rules],

@@ -27,9 +27,9 @@ def measure(case: Case, sizes: Sizes) -> list[Figure]:
         with stand.consumer() as consumer:
             stand.wait_begun(count, consumer)
             stand.wait_settled(consumer)
-            entries: Any = stand.redis.xrange(STREAM)
+            entries = stand.events()
             used: Any = stand.redis.memory_usage(STREAM, samples=0)
-    lengths = [len(fields["e"].encode()) for _, fields in entries]
+    lengths = [sum(map(len, fields.values())) for _, fields in entries]
     return [
         Figure(BYTES, sum(lengths) / len(lengths), "less"),
         Figure("Redis bytes/event", used / len(lengths), "less"),

@@ -16,14 +16,15 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from limelight import events
+from limelight.packed_event import as_json
+from queues.adapter import QUEUE
 from queues.contenders import HUEY, PROCESSES, THREADS, Contender
 from queues.figures import Case, Figure, Scenario, Sizes
 from queues.notes import Reader
 from queues.processes import Child, Failed, poll
-from queues.scenarios.events import STREAM
 from queues.stand import Stand
 
 BACKLOG: Final = "backlog"
@@ -128,12 +129,11 @@ def _started_delays(
     """For each long task of ours, the ms from the start of its code to its `started` event."""
     if not stand.contender.ours:
         return []
-    entries: Any = stand.redis.xrange(STREAM)
     told_ms = {}
-    for entry_id, fields in entries:
-        event = events.decode(fields["e"].encode())
+    for entry_id, fields in stand.events():
+        event = events.decode(as_json(QUEUE, fields))
         if event.status == events.EVENT_STARTED:
-            told_ms[event.id] = int(entry_id.partition("-")[0])
+            told_ms[event.id] = int(entry_id.partition(b"-")[0])
     began_ms = {ids[index]: (began + offset_ns) / 1e6 for began, _, index, _ in records if seconds[index]}
     if missing := began_ms.keys() - told_ms.keys():
         raise Failed(f"{len(missing)} long tasks have no started event")

@@ -56,7 +56,7 @@ def _objectives(settings: Settings) -> Iterator[Alert]:
             name="TaskSLOBurn",
             expr="\nand\n".join((*sides, f"({volume} >= {limits.fewest_completions})")),
             wait=settings.span(burn.wait),
-            keep=settings.span(_KEEP),
+            keep=settings.span(_KEEP) if burn.severity == "critical" else "",
             severity=burn.severity,
             labels={"window": burn.long},
             summary="A task misses its objective so often that its error budget will not last.",
@@ -82,7 +82,7 @@ def _failures(settings: Settings) -> Iterator[Alert]:
             name="TaskFailureBurnRate",
             expr=f"{burning}\nunless on ({by(*TASK)})\n{declared}",
             wait=settings.span(burn.wait),
-            keep=settings.span(_KEEP),
+            keep=settings.span(_KEEP) if burn.severity == "critical" else "",
             severity=burn.severity,
             labels={"window": burn.long},
             summary="A task fails so often that its error budget will not last.",
@@ -100,7 +100,7 @@ def _always(settings: Settings) -> Iterator[Alert]:
     )
     yield Alert(
         name="TaskAlwaysFails",
-        expr=f"{failed} >= 1\nunless\n{succeeded} > 0",
+        expr=f"{failed} > 0\nunless\n{succeeded} > 0",
         wait=settings.span("15m"),
         severity="warning",
         summary="A task failed all day and never succeeded.",

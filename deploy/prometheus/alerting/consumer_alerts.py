@@ -8,7 +8,7 @@ from typing import Final
 from limelight_exporter import catalog
 
 from . import recording
-from .promql import QUEUE, TASK, by, grown, newest, paused
+from .promql import QUEUE, TASK, by, change, grown, newest, paused
 from .rule import Alert, Group
 from .settings import Settings, written
 
@@ -32,14 +32,15 @@ def group(settings: Settings) -> Group:
 
 
 def _error_events(settings: Settings) -> Iterator[Alert]:
-    lasting = settings.limits.errors_lasting
-    for severity, wait, text in (
-        ("warning", "", "at least one"),
-        ("critical", written(lasting), f"for {lasting / 60:g} minutes on end"),
+    lasting, window, labels = settings.limits.errors_lasting, settings.span("5m"), ("queue", "event")
+    still = f"{change('increase', catalog.CONSUMER_ERRORS, window, *labels)} > 0"
+    for severity, wait, expr, text in (
+        ("warning", "", grown(catalog.CONSUMER_ERRORS, window, *labels), "at least one"),
+        ("critical", written(lasting), still, f"for {lasting / 60:g} minutes on end"),
     ):
         yield Alert(
             name="ErrorEvents",
-            expr=grown(catalog.CONSUMER_ERRORS, settings.span("5m"), "queue", "event"),
+            expr=expr,
             wait=wait,
             severity=severity,
             summary="A consumer reports a fault of its own.",

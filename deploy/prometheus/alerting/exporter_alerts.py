@@ -80,6 +80,7 @@ def group(settings: Settings) -> Group:
         *_counted(settings),
         *_span_export_failing(settings),
         _span_lag(settings),
+        _retention_half_used(settings),
         _snapshot_stale(settings),
         _collector_failing(settings),
         _scrape_slow(settings),
@@ -212,6 +213,29 @@ def _span_lag(settings: Settings) -> Alert:
         severity="warning",
         summary="Traces appear late.",
         description="The oldest span of {{ $labels.queue }} waits for {{ $value | humanizeDuration }} to be sent.",
+        dashboard="exporter",
+        about=QUEUE,
+    )
+
+
+def _retention_half_used(settings: Settings) -> Alert:
+    limits = settings.limits
+    used = [
+        f"{newest(metric, *QUEUE)} / {most:g} > {limits.retention_used_share:g}"
+        for metric, most in (
+            (catalog.LAG_EVENTS, limits.stream_events),
+            (catalog.LAG_SECONDS, limits.stream),
+            (catalog.SPAN_LAG, limits.stream),
+        )
+    ]
+    return Alert(
+        name="RetentionHalfUsed",
+        expr="\nor\n".join(used),
+        wait=settings.span("2m"),
+        severity="warning",
+        summary="Half of what a stream holds is unread; what comes after the other half is lost.",
+        description="{{ $value | humanizePercentage }} of what the stream of {{ $labels.queue }} can hold waits to be "
+        "read.",
         dashboard="exporter",
         about=QUEUE,
     )

@@ -37,6 +37,8 @@ class Limits:
     event_lag: float = thresholds.EVENT_LAG_SECONDS
     span_lag: float = thresholds.SPAN_LAG_SECONDS
     snapshot_age: float = thresholds.SNAPSHOT_AGE_SECONDS
+    stream_events: int = thresholds.STREAM_EVENTS
+    stream: float = thresholds.STREAM_SECONDS
     retention_used_share: float = thresholds.RETENTION_USED_SHARE
     scrape: float = thresholds.SCRAPE_SECONDS
     clock_skew: float = thresholds.CLOCK_SKEW_SECONDS

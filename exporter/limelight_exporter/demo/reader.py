@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import msgspec
@@ -13,6 +13,7 @@ from limelight.errors import LimelightError
 from limelight.events import Event, decode
 from limelight.inspection import queue_view, server_view
 from limelight.keys import QueueKeys
+from limelight.packed_event import as_json
 from limelight_exporter.config import Settings
 from limelight_exporter.connection import connect, explain
 
@@ -40,6 +41,7 @@ class Reader:
         self._links = connect(settings)
         views = [queue_view(self._links, queue) for queue in queues]
         now = server_view(self._links).now
+        self._queues = {QueueKeys(view.name)["events"]: view.name for view in views}
         self._ids = {QueueKeys(view.name)["events"]: view.last_event_id for view in views}
         self._ahead = now - time.time()
         self._watch = Watch({view.name: view.seq for view in views}, now)
@@ -117,14 +119,14 @@ class Reader:
             for _, entries in self._links.to(name).read(*words) or ():
                 with self._lock:
                     for entry_id, fields in entries:
-                        self._tell(dict(zip(fields[::2], fields[1::2], strict=True)).get(b"e", b""))
+                        self._tell(self._queues[name], dict(zip(fields[::2], fields[1::2], strict=True)))
                         self._ids[name] = entry_id.decode()
                 told += len(entries)
         return told
 
-    def _tell(self, raw: bytes) -> None:
+    def _tell(self, queue: str, fields: Mapping[bytes, bytes]) -> None:
         try:
-            event = decode(raw)
+            event = decode(as_json(queue, fields))
         except msgspec.DecodeError:
             return  # its number is missing then, and that is noticed
         self._watch.tell(event)

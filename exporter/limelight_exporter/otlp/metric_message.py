@@ -1,7 +1,7 @@
-"""An exposition as OTLP's protobuf messages: our metrics, and beside them those that the messaging conventions know.
+"""An exposition as OTLP requests, by OpenTelemetry's SDK and the encoder of its exporters.
 
-All sums and histograms are cumulative, and start when counting began: a queue's with the first event that was ever
-counted, the exporter's own with its process.
+Our metrics, and beside them those that the messaging conventions know. All sums and histograms are cumulative, and
+start when counting began: a queue's with the first event that was ever counted, the exporter's own with its process.
 """
 
 from __future__ import annotations
@@ -10,28 +10,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
-from opentelemetry.proto.metrics.v1.metrics_pb2 import (
-    AGGREGATION_TEMPORALITY_CUMULATIVE,
-    HistogramDataPoint,
-    NumberDataPoint,
-    ResourceMetrics,
-    ScopeMetrics,
-)
-from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric as MetricMessage
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry.sdk.metrics import Exemplar as SdkExemplar
+from opentelemetry.sdk.metrics import export as sdk
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from limelight_exporter import catalog
 from limelight_exporter.catalog import KEPT_PER_QUEUE, Metric, Section
 from limelight_exporter.cells import Exemplar
 from limelight_exporter.exposition import Distribution, Exposition, Row
 
-from .values import put_attributes
-
 REQUEST_POINTS: Final = 2_000
 """Data points of one request: below the 4 MiB that a collector takes over gRPC."""
+_SCOPE: Final = InstrumentationScope("limelight")
 _UNITS: Final = {"seconds": "s", "bytes": "By", "ratio": "1"}
-_NS: Final = 1_000_000_000
+_UNKNOWN: Final[Any] = None
+"""The encoder leaves it out, though the SDK's type knows only numbers."""
 _TRACED: Final = {"messaging.system": "limelight"}
 
 
@@ -55,119 +50,130 @@ class Moment:
         return self.queues.get(labels[0], 0) if of_queue and labels else self.process
 
 
-def moment_of(exposition: Exposition, now: float, process: float) -> Moment:
-    """The times that belong to an exposition; Unix seconds are given."""
-    queues = {queue: round(began * 1e6) * 1_000 for queue, began in exposition.began.items()}
-    return Moment(round(now * 1e6) * 1_000, round(process * 1e6) * 1_000, queues)
+def requests_of(
+    exposition: Exposition, now: float, process: float, resource: Mapping[str, Any]
+) -> Iterator[bytes]:
+    """Requests that together hold the whole exposition, each small enough for any collector.
 
-
-def requests_of(exposition: Exposition, moment: Moment, resource: Mapping[str, Any]) -> Iterator[bytes]:
-    """Requests that together hold the whole exposition, each small enough for any collector."""
-    part: list[MetricMessage] = []
+    Args:
+        exposition: What was gathered.
+        now: When it was, Unix seconds.
+        process: When this process began, Unix seconds.
+        resource: Attributes of this process.
+    """
+    sender = Resource(resource)  # not Resource.create(), which would read variables again and add to them
+    part: list[sdk.Metric] = []
     points = 0
-    for message, size in _messages(exposition, moment):
+    for metric in _metrics(exposition, _moment(exposition, now, process)):
+        size = len(metric.data.data_points)
         if part and points + size > REQUEST_POINTS:
-            yield _request(part, resource)
+            yield _request(part, sender)
             part, points = [], 0
-        part.append(message)
+        part.append(metric)
         points += size
     if part:
-        yield _request(part, resource)
+        yield _request(part, sender)
 
 
-def _request(metrics: Sequence[MetricMessage], resource: Mapping[str, Any]) -> bytes:
-    request = ExportMetricsServiceRequest(
-        resource_metrics=[
-            ResourceMetrics(
-                scope_metrics=[ScopeMetrics(scope=InstrumentationScope(name="limelight"), metrics=metrics)]
-            )
-        ]
-    )
-    put_attributes(request.resource_metrics[0].resource.attributes, resource)
-    body: bytes = request.SerializeToString()
-    return body
+def _request(metrics: Sequence[sdk.Metric], resource: Resource) -> bytes:
+    scope = sdk.ScopeMetrics(_SCOPE, metrics, schema_url="")
+    data = sdk.MetricsData([sdk.ResourceMetrics(resource, [scope], schema_url="")])
+    return encode_metrics(data).SerializeToString()
 
 
-def _messages(exposition: Exposition, moment: Moment) -> Iterator[tuple[MetricMessage, int]]:
-    """Each metric, in parts that fit into a request, with its number of points."""
+def _moment(exposition: Exposition, now: float, process: float) -> Moment:
+    queues = {queue: _nanoseconds(began) for queue, began in exposition.began.items()}
+    return Moment(_nanoseconds(now), _nanoseconds(process), queues)
+
+
+def _nanoseconds(seconds: float) -> int:
+    return round(seconds * 1e6) * 1_000
+
+
+def _metrics(exposition: Exposition, moment: Moment) -> Iterator[sdk.Metric]:
+    """Each metric, in parts that fit into a request."""
     for metric, rows, distributions in exposition.families():
         for start in range(0, max(len(rows), len(distributions)), REQUEST_POINTS):
             some, several = rows[start:][:REQUEST_POINTS], distributions[start:][:REQUEST_POINTS]
-            if several:
-                yield _histogram(metric, several, exposition.buckets, moment), len(several)
-            else:
-                yield _numbers(metric, some, moment), len(some)
-            if (also := _conventional(metric, some, several, exposition.buckets, moment)) is not None:
-                yield also, len(some) + len(several)
-
-
-def _numbers(metric: Metric, rows: Sequence[Row], moment: Moment) -> MetricMessage:
-    made = MetricMessage(name=metric.name, description=metric.help, unit=_UNITS.get(metric.unit, ""))
-    for row in rows:
-        attributes = dict(zip(metric.labels, row.labels, strict=True))
-        if metric.kind == "counter":
-            _put_sum(made, metric, row, attributes, moment)
-        else:
-            value = 1.0 if metric.kind == "info" else float(row.value)
-            put_attributes(
-                made.gauge.data_points.add(time_unix_nano=moment.now, as_double=value).attributes, attributes
+            data = (
+                _histogram(metric, several, exposition.buckets, moment)
+                if several
+                else _numbers(metric, some, moment)
             )
-    return made
+            yield sdk.Metric(metric.name, metric.help, _UNITS.get(metric.unit, ""), data)
+            if (also := _conventional(metric, some, several, exposition.buckets, moment)) is not None:
+                yield also
 
 
-def _put_sum(
-    made: MetricMessage, metric: Metric, row: Row, attributes: Mapping[str, Any], moment: Moment
-) -> None:
-    made.sum.is_monotonic = True
-    made.sum.aggregation_temporality = AGGREGATION_TEMPORALITY_CUMULATIVE
-    point = made.sum.data_points.add(
+def _labels(metric: Metric, labels: Sequence[str]) -> dict[str, Any]:
+    return dict(zip(metric.labels, labels, strict=True))
+
+
+def _numbers(metric: Metric, rows: Sequence[Row], moment: Moment) -> sdk.Sum | sdk.Gauge:
+    if metric.kind == "counter":
+        return _sum([_count(metric, row, _labels(metric, row.labels), moment) for row in rows])
+    return sdk.Gauge(
+        [
+            sdk.NumberDataPoint(
+                attributes=_labels(metric, row.labels),
+                start_time_unix_nano=0,
+                time_unix_nano=moment.now,
+                value=1.0 if metric.kind == "info" else float(row.value),
+            )
+            for row in rows
+        ]
+    )
+
+
+def _sum(points: Sequence[sdk.NumberDataPoint]) -> sdk.Sum:
+    return sdk.Sum(points, sdk.AggregationTemporality.CUMULATIVE, is_monotonic=True)
+
+
+def _count(metric: Metric, row: Row, attributes: Mapping[str, Any], moment: Moment) -> sdk.NumberDataPoint:
+    return sdk.NumberDataPoint(
+        attributes=attributes,
         start_time_unix_nano=moment.start(metric, row.labels),
         time_unix_nano=moment.now,
-        as_double=float(row.value),
+        value=float(row.value),
+        exemplars=[_exemplar(row.exemplar, moment)] if row.exemplar is not None else [],
     )
-    put_attributes(point.attributes, attributes)
-    if row.exemplar is not None:
-        _put_exemplar(point, row.exemplar, moment)
 
 
 def _histogram(
     metric: Metric, rows: Sequence[Distribution], buckets: Sequence[float], moment: Moment
-) -> MetricMessage:
-    made = MetricMessage(name=metric.name, description=metric.help, unit=_UNITS.get(metric.unit, ""))
-    for row in rows:
-        attributes = dict(zip(metric.labels, row.labels, strict=True))
-        _put_distribution(made, metric, row, attributes, buckets, moment)
-    return made
+) -> sdk.Histogram:
+    points = [_distribution(metric, row, _labels(metric, row.labels), buckets, moment) for row in rows]
+    return sdk.Histogram(points, sdk.AggregationTemporality.CUMULATIVE)
 
 
-def _put_distribution(
-    made: MetricMessage,
+def _distribution(
     metric: Metric,
     row: Distribution,
     attributes: Mapping[str, Any],
     buckets: Sequence[float],
     moment: Moment,
-) -> None:
-    made.histogram.aggregation_temporality = AGGREGATION_TEMPORALITY_CUMULATIVE
-    point = made.histogram.data_points.add(
+) -> sdk.HistogramDataPoint:
+    return sdk.HistogramDataPoint(
+        attributes=attributes,
         start_time_unix_nano=moment.start(metric, row.labels),
         time_unix_nano=moment.now,
         count=sum(row.counts),
         sum=row.total,
         bucket_counts=row.counts,
         explicit_bounds=buckets,
+        min=_UNKNOWN,
+        max=_UNKNOWN,
+        exemplars=[_exemplar(exemplar, moment) for exemplar in row.exemplars.values()],
     )
-    put_attributes(point.attributes, attributes)
-    for exemplar in row.exemplars.values():
-        _put_exemplar(point, exemplar, moment)
 
 
-def _put_exemplar(point: NumberDataPoint | HistogramDataPoint, exemplar: Exemplar, moment: Moment) -> None:
-    point.exemplars.add(
-        time_unix_nano=min(moment.now, round(exemplar.timestamp * 1e6) * 1_000),
-        as_double=exemplar.value,
-        trace_id=bytes.fromhex(exemplar.trace_id),
-        span_id=bytes.fromhex(exemplar.span_id),
+def _exemplar(exemplar: Exemplar, moment: Moment) -> SdkExemplar:
+    return SdkExemplar(
+        filtered_attributes={},
+        value=float(exemplar.value),
+        time_unix_nano=min(moment.now, _nanoseconds(exemplar.timestamp)),
+        span_id=int(exemplar.span_id, 16),
+        trace_id=int(exemplar.trace_id, 16),
     )
 
 
@@ -178,36 +184,30 @@ def _conventional(
     distributions: Sequence[Distribution],
     buckets: Sequence[float],
     moment: Moment,
-) -> MetricMessage | None:
+) -> sdk.Metric | None:
     """The same numbers under the name that the conventions have for them; None if they have none."""
     if metric.name == catalog.DURATION:
-        made = MetricMessage(name="messaging.process.duration", unit="s", description=metric.help)
-        for one in distributions:
-            _put_distribution(made, metric, one, _run(one.labels), buckets, moment)
-        return made
+        runs = [_distribution(metric, one, _run(one.labels), buckets, moment) for one in distributions]
+        histogram = sdk.Histogram(runs, sdk.AggregationTemporality.CUMULATIVE)
+        return sdk.Metric("messaging.process.duration", metric.help, "s", histogram)
     if metric.name == catalog.ENQUEUED:
-        made = MetricMessage(name="messaging.client.sent.messages", unit="{message}", description=metric.help)
-        for row in rows:
-            _put_sum(
-                made,
-                metric,
-                row,
-                _where(row.labels[0], "enqueue") | {"limelight.task": row.labels[1]},
-                moment,
-            )
-        return made
+        sent = [_count(metric, row, _sent(row.labels), moment) for row in rows]
+        return sdk.Metric("messaging.client.sent.messages", metric.help, "{message}", _sum(sent))
     if metric.name == catalog.EVENTS and (started := [row for row in rows if row.labels[1] == "started"]):
-        made = MetricMessage(
-            name="messaging.client.consumed.messages", unit="{message}", description="Runs of tasks begun."
+        begun = [_count(metric, row, _where(row.labels[0], "process"), moment) for row in started]
+        return sdk.Metric(
+            "messaging.client.consumed.messages", "Runs of tasks begun.", "{message}", _sum(begun)
         )
-        for row in started:
-            _put_sum(made, metric, row, _where(row.labels[0], "process"), moment)
-        return made
     return None
 
 
 def _where(queue: str, operation: str) -> dict[str, Any]:
     return {**_TRACED, "messaging.operation.name": operation, "messaging.destination.name": queue}
+
+
+def _sent(labels: Sequence[str]) -> dict[str, Any]:
+    queue, task = labels
+    return _where(queue, "enqueue") | {"limelight.task": task}
 
 
 def _run(labels: Sequence[str]) -> dict[str, Any]:

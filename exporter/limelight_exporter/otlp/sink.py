@@ -10,16 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
-
 from limelight_exporter import catalog
 from limelight_exporter.ops import SpanRecord
 from limelight_exporter.ports import DELIVERED, Delivery, Tally
 
 from .answer import Answer, Channel, Verdict
 from .channel import connected
+from .encoding import SpanEncoding, span_encoding
+from .limits import limits_of
 from .settings import Signal, target
-from .span_message import SpanEncoder, limits_of
 
 REQUEST_BYTES: Final = 3_500_000
 """Below the 4 MiB that a collector takes over gRPC."""
@@ -31,7 +30,7 @@ _MOST_SUSPECTS: Final = 8
 _MOST_REMEMBERED: Final = 1_000
 _log = logging.getLogger(__name__)
 
-_Batch: TypeAlias = Sequence[tuple[SpanRecord, Span]]
+_Batch: TypeAlias = Sequence[SpanRecord]
 
 
 @dataclass(slots=True)
@@ -59,11 +58,11 @@ class OtlpSink:
 
     Args:
         channel: To the collector.
-        encoder: Makes messages of records.
+        encoder: Makes requests of records.
         tally: Counts what was sent, refused and failed.
     """
 
-    def __init__(self, channel: Channel, encoder: SpanEncoder, tally: Tally) -> None:
+    def __init__(self, channel: Channel, encoder: SpanEncoding, tally: Tally) -> None:
         self._channel = channel
         self._encoder = encoder
         self._tally = tally
@@ -73,16 +72,17 @@ class OtlpSink:
 
     def export(self, spans: Sequence[SpanRecord]) -> Delivery:
         """As `ports.SpanSink.export`."""
-        batch = list(self._encoded(spans))
         state = _Delivering()
-        for part in _fitting(batch):
-            refusal = self._send(part, state)
+        for part, request in self._requests(spans):
+            refusal = self._send(part, request, state)
             if refusal is not None:
                 return self._not_taken(refusal)
         if state.suspects:
             if not self._is_their_fault(state):
                 return Delivery(done=False, said="it takes none of the spans, and nothing else")
-            self._drop(state.suspects)
+            refusal = self._drop_culprits(state.suspects)
+            if refusal is not None:
+                return self._not_taken(refusal)
         if spans:
             self._failed_over.pop(spans[0].span_id, None)
         return DELIVERED
@@ -92,19 +92,29 @@ class OtlpSink:
         self._closed = True
         self._channel.close()
 
-    def _encoded(self, spans: Sequence[SpanRecord]) -> Iterator[tuple[SpanRecord, Span]]:
-        for record in spans:
-            try:
-                yield record, self._encoder.span(record)
-            except (ValueError, TypeError) as error:
+    def _requests(self, batch: _Batch) -> Iterator[tuple[_Batch, bytes]]:
+        """Parts that a collector takes by their size; a span that cannot be encoded is in none of them."""
+        if not batch:
+            return
+        try:
+            request = self._encoder.request(batch)
+        except (ValueError, TypeError, OverflowError) as error:
+            if len(batch) == 1:
                 self._tally.add(catalog.SPANS_DROPPED, ("poison",))
                 _log.debug("a span that cannot be encoded: %s", error)
+                return
+        else:
+            if len(batch) == 1 or len(request) <= REQUEST_BYTES:
+                yield batch, request
+                return
+        for half in _halves(batch):
+            yield from self._requests(half)
 
-    def _send(self, batch: _Batch, state: _Delivering) -> Answer | None:
+    def _send(self, batch: _Batch, request: bytes, state: _Delivering) -> Answer | None:
         """Have the batch taken, or its culprits among the suspects; else the answer that ended the attempt."""
         if self._closed:
             return Answer("CANCELLED", Verdict.LATER)
-        answer = self._channel.send(self._encoder.request(batch))
+        answer = self._channel.send(request)
         if answer.verdict is Verdict.TAKEN:
             state.taken = True
             self._count_taken(answer, len(batch))
@@ -113,13 +123,12 @@ class OtlpSink:
         if not self._is_for_its_content(answer, batch, state):
             return answer
         if len(batch) == 1:
-            state.suspects.append(batch[0][0])
+            state.suspects.append(batch[0])
             state.broken |= answer.verdict is Verdict.BROKEN
             many = len(state.suspects) >= _MOST_SUSPECTS
             return answer if many and not self._is_their_fault(state) else None
-        half = len(batch) // 2
-        first = self._send(batch[:half], state)
-        return first if first is not None else self._send(batch[half:], state)
+        refusals = (self._send(half, self._encoder.request(half), state) for half in _halves(batch))
+        return next((refusal for refusal in refusals if refusal is not None), None)
 
     def _count_taken(self, answer: Answer, count: int) -> None:
         rejected = max(0, min(answer.rejected, count))
@@ -135,7 +144,7 @@ class OtlpSink:
             return answer.verdict is not Verdict.LATER
         if answer.verdict is not Verdict.BROKEN:
             return False
-        first = batch[0][0].span_id
+        first = batch[0].span_id
         if len(self._failed_over) >= _MOST_REMEMBERED:
             self._failed_over.clear()
         self._failed_over[first] = self._failed_over.get(first, 0) + 1
@@ -147,9 +156,18 @@ class OtlpSink:
             state.probed = self._channel.send(_EMPTY).verdict is Verdict.TAKEN
         return state.taken or bool(state.probed)
 
-    def _drop(self, suspects: Sequence[SpanRecord]) -> None:
-        self._tally.add(catalog.SPANS_DROPPED, ("poison",), len(suspects))
-        for record in suspects:
+    def _drop_culprits(self, suspects: Sequence[SpanRecord]) -> Answer | None:
+        """Ask once more, each alone: a collector that was set right meanwhile takes what it refused before."""
+        again = _Delivering(taken=True)
+        for one in suspects:
+            if (refusal := self._send([one], self._encoder.request([one]), again)) is not None:
+                return refusal
+        self._drop(again.suspects)
+        return None
+
+    def _drop(self, culprits: Sequence[SpanRecord]) -> None:
+        self._tally.add(catalog.SPANS_DROPPED, ("poison",), len(culprits))
+        for record in culprits:
             _log.warning(
                 "the collector takes no span like %s of trace %s; dropped", record.name, record.trace_id
             )
@@ -160,19 +178,9 @@ class OtlpSink:
         return Delivery(done=False, said=said, wait_seconds=answer.wait_seconds, everything=everything)
 
 
-def _fitting(batch: _Batch) -> Iterator[_Batch]:
-    """Parts that a collector takes by their size."""
-    part: list[tuple[SpanRecord, Span]] = []
-    size = 0
-    for record, span in batch:
-        needed = span.ByteSize() + 16
-        if part and size + needed > REQUEST_BYTES:
-            yield part
-            part, size = [], 0
-        part.append((record, span))
-        size += needed
-    if part:
-        yield part
+def _halves(batch: _Batch) -> tuple[_Batch, _Batch]:
+    half = len(batch) // 2
+    return batch[:half], batch[half:]
 
 
 def sink_from(endpoint: str | None, environment: Mapping[str, str], tally: Tally) -> OtlpSink | None:
@@ -190,4 +198,4 @@ def sink_from(endpoint: str | None, environment: Mapping[str, str], tally: Tally
         ConfigurationError: A variable asks for what we cannot do; names each fault, a line each.
     """
     found = target(Signal.TRACES, endpoint, environment)
-    return OtlpSink(connected(found), SpanEncoder(limits_of(environment)), tally) if found else None
+    return OtlpSink(connected(found), span_encoding(limits_of(environment)), tally) if found else None

@@ -1,77 +1,36 @@
-"""Spans as OTLP's protobuf messages.
+"""Spans as OTLP requests, by OpenTelemetry's SDK and the encoder of its exporters.
 
-Made without the SDK: its spans are built to be recorded live, and take three times as long to build and to encode
-(docs/adr/0016-spans-without-the-sdk.md). The limits of the ``OTEL_*`` variables hold all the same.
+Spans are constructed, not recorded by a tracer: they are over, and have their ids and times
+(docs/adr/0016-spans-sent-by-our-own-channels.md).
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
-from opentelemetry.proto.resource.v1.resource_pb2 import Resource
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.util import BoundedList
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 
-from limelight.errors import ConfigurationError
 from limelight_exporter.ops import SpanEvent, SpanLink, SpanRecord
 
-from .values import put_attributes
+from .limits import SpanLimits
 
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
-SCOPE: Final = InstrumentationScope(name="limelight")
-
-_HAS_IS_REMOTE: Final = 0x100
-_IS_REMOTE: Final = 0x200
-"""Bits of OTLP's span flags: whether the parent is in another process."""
-_KINDS: Final = {
-    "PRODUCER": Span.SPAN_KIND_PRODUCER,
-    "CONSUMER": Span.SPAN_KIND_CONSUMER,
-    "CLIENT": Span.SPAN_KIND_CLIENT,
-}
+_SCOPE: Final = InstrumentationScope("limelight", schema_url=SCHEMA_URL)
 _RESOURCES: Final = 256
-
-
-@dataclass(frozen=True, slots=True)
-class SpanLimits:
-    """How much of a span is sent, None for all of it; what is left out is counted in the span."""
-
-    attributes: int | None = 128
-    events: int | None = 128
-    links: int | None = 128
-    event_attributes: int | None = 128
-    link_attributes: int | None = 128
-    length: int | None = None
-
-
-def limits_of(environment: Mapping[str, str]) -> SpanLimits:
-    """By the standard ``OTEL_*_LIMIT`` variables. Raises ConfigurationError where one is no number."""
-
-    def number(*names: str, default: int | None = 128) -> int | None:
-        for name in names:
-            if text := environment.get(name, "").strip():
-                if not (text.isascii() and text.isdigit() and len(text) < 10):
-                    raise ConfigurationError(f"{name}={text}: take a whole number from 0")
-                return int(text)
-        return default
-
-    return SpanLimits(
-        attributes=number("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"),
-        events=number("OTEL_SPAN_EVENT_COUNT_LIMIT"),
-        links=number("OTEL_SPAN_LINK_COUNT_LIMIT"),
-        event_attributes=number("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"),
-        link_attributes=number("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"),
-        length=number(
-            "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", default=None
-        ),
-    )
+_Item = TypeVar("_Item")
 
 
 class SpanEncoder:
-    """Makes messages of records. The same record gives the same bytes, in whatever process.
+    """Makes requests of records. The same records give the same bytes, in whatever process.
 
     Args:
         limits: How much of each is sent.
@@ -81,68 +40,88 @@ class SpanEncoder:
         self._limits = limits
         self._resources: OrderedDict[str, Resource] = OrderedDict()
 
-    def span(self, record: SpanRecord) -> Span:
-        """One span; raises ValueError or TypeError for text or values that protobuf cannot carry."""
+    def request(self, records: Sequence[SpanRecord]) -> bytes:
+        """As `encoding.SpanEncoding.request`; spans of one resource go together, otherwise in their order."""
+        request = encode_spans([self._span(record) for record in records])
+        _put_contexts(request, records)
+        return request.SerializeToString()
+
+    def _span(self, record: SpanRecord) -> ReadableSpan:
         limits, (no_attributes, no_events, no_links) = self._limits, record.dropped
-        parent = record.parent_span_id
-        span = Span(
-            trace_id=bytes.fromhex(record.trace_id),
-            span_id=bytes.fromhex(record.span_id),
-            parent_span_id=bytes.fromhex(parent) if parent else b"",
-            trace_state=record.trace_state,
-            flags=record.trace_flags | _HAS_IS_REMOTE | (_IS_REMOTE if parent else 0),
+        events, links = record.events[: limits.events], record.links[: limits.links]
+        return ReadableSpan(
             name=record.name,
-            kind=_KINDS[record.kind],
-            start_time_unix_nano=record.start,
-            end_time_unix_nano=record.end,
-        )
-        left_out = put_attributes(span.attributes, record.attributes, limits.attributes, limits.length)
-        span.dropped_attributes_count = no_attributes + left_out
-        for event in record.events[: limits.events]:
-            self._put_event(span, event)
-        span.dropped_events_count = no_events + len(record.events) - len(span.events)
-        for link in record.links[: limits.links]:
-            self._put_link(span, link)
-        span.dropped_links_count = no_links + len(record.links) - len(span.links)
-        if record.status != "UNSET":
-            span.status.code = Status.STATUS_CODE_ERROR if record.status == "ERROR" else Status.STATUS_CODE_OK
-            span.status.message = record.description
-        return span
-
-    def request(self, batch: Sequence[tuple[SpanRecord, Span]]) -> bytes:
-        """A request for spans, those of one resource together and otherwise in their order."""
-        by_resource: dict[str, tuple[Mapping[str, Any], list[Span]]] = {}
-        for record, span in batch:
-            by_resource.setdefault(repr(record.resource), (record.resource, []))[1].append(span)
-        return ExportTraceServiceRequest(
-            resource_spans=[
-                ResourceSpans(
-                    resource=self._resource(key, attributes),
-                    scope_spans=[ScopeSpans(scope=SCOPE, spans=spans, schema_url=SCHEMA_URL)],
-                )
-                for key, (attributes, spans) in by_resource.items()
-            ]
-        ).SerializeToString()
-
-    def _put_event(self, span: Span, event: SpanEvent) -> None:
-        made = span.events.add(name=event.name, time_unix_nano=event.at)
-        made.dropped_attributes_count = put_attributes(
-            made.attributes, event.attributes, self._limits.event_attributes, self._limits.length
+            context=_context(record.trace_id, record.span_id, is_remote=False),
+            parent=_context(record.trace_id, record.parent_span_id, is_remote=True)
+            if record.parent_span_id
+            else None,
+            resource=self._resource(record.resource),
+            attributes=self._attributes(record.attributes, limits.attributes, no_attributes),
+            events=_counting(
+                [self._event(one) for one in events], no_events + len(record.events) - len(events)
+            ),
+            links=_counting([self._link(one) for one in links], no_links + len(record.links) - len(links)),
+            kind=SpanKind[record.kind],
+            status=Status(StatusCode[record.status], record.description or None),
+            start_time=record.start,
+            end_time=record.end,
+            instrumentation_scope=_SCOPE,
         )
 
-    def _put_link(self, span: Span, link: SpanLink) -> None:
-        made = span.links.add(trace_id=bytes.fromhex(link.trace_id), span_id=bytes.fromhex(link.span_id))
-        made.dropped_attributes_count = put_attributes(
-            made.attributes, link.attributes, self._limits.link_attributes, self._limits.length
-        )
+    def _event(self, event: SpanEvent) -> Event:
+        return Event(event.name, self._attributes(event.attributes, self._limits.event_attributes), event.at)
 
-    def _resource(self, key: str, attributes: Mapping[str, Any]) -> Resource:
+    def _link(self, link: SpanLink) -> Link:
+        context = _context(link.trace_id, link.span_id, is_remote=True)
+        return Link(context, self._attributes(link.attributes, self._limits.link_attributes))
+
+    def _attributes(self, values: Mapping[str, Any], most: int | None, dropped: int = 0) -> Mapping[str, Any]:
+        """The first ones: `BoundedAttributes` alone would keep the last, and so those of users instead of ours."""
+        kept, length = dict(list(values.items())[:most]), self._limits.length
+        if length is not None:
+            kept = {name: _cut(value, length) for name, value in kept.items()}
+        if not (dropped := dropped + len(values) - len(kept)):
+            return kept
+        bounded = BoundedAttributes(attributes=kept)
+        bounded.dropped = dropped
+        return bounded
+
+    def _resource(self, attributes: Mapping[str, Any]) -> Resource:
         """Made once per resource, nearly: those asked for least recently are forgotten."""
+        key = repr(attributes)
         if key not in self._resources:
-            made = Resource()
-            put_attributes(made.attributes, attributes)
-            self._resources[key] = made
+            # Not by Resource.create(), which adds what is true of this process, and a random id.
+            self._resources[key] = Resource(attributes)
             if len(self._resources) > _RESOURCES:
                 self._resources.popitem(last=False)
         self._resources.move_to_end(key)
         return self._resources[key]
+
+
+def _context(trace_id: str, span_id: str, *, is_remote: bool) -> SpanContext:
+    return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=is_remote)
+
+
+def _counting(items: Sequence[_Item], dropped: int) -> Sequence[_Item]:
+    """The items, with the number of those that are not among them."""
+    if not dropped:
+        return items
+    bounded = BoundedList.from_seq(None, items)
+    bounded.dropped = dropped
+    return bounded
+
+
+def _cut(value: Any, length: int) -> Any:
+    if isinstance(value, str):
+        return value[:length]
+    return [_cut(item, length) for item in value] if isinstance(value, list) else value
+
+
+def _put_contexts(request: ExportTraceServiceRequest, records: Sequence[SpanRecord]) -> None:
+    """The W3C flags, which the encoder leaves out, and trace states, unread: the SDK would log what it rejects."""
+    by_id = {(bytes.fromhex(one.trace_id), bytes.fromhex(one.span_id)): one for one in records}
+    for resource in request.resource_spans:
+        for span in resource.scope_spans[0].spans:
+            record = by_id[span.trace_id, span.span_id]
+            span.flags |= record.trace_flags
+            span.trace_state = record.trace_state

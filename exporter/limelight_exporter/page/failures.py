@@ -12,7 +12,7 @@ import msgspec
 from limelight import events as contract
 from limelight.events import Event
 from limelight_exporter.attendance import UNKNOWN_ERROR
-from limelight_exporter.fold import MetricEvent
+from limelight_exporter.fold import Told
 from limelight_exporter.labels import LENGTH_LIMIT
 from limelight_exporter.spans import exported_span
 from limelight_exporter.trace_keep import NOTHING, TraceKeep
@@ -75,10 +75,10 @@ class Failures:
         self._lock = threading.Lock()
         self._groups: OrderedDict[Key, Group] = OrderedDict()
 
-    def count(self, event: MetricEvent) -> bool:
-        """Count one event that tells of a failure; True if the group wants its text."""
+    def count(self, queue: str, event: Told) -> bool:
+        """Count one event of a queue that tells of a failure; True if the group wants its text."""
         key = (
-            event.queue,
+            queue,
             (event.task or contract.UNKNOWN_TASK)[:LENGTH_LIMIT],
             (event.error_type or UNKNOWN_ERROR)[:LENGTH_LIMIT],
         )

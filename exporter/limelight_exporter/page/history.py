@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from limelight_exporter.fold import MetricEvent
+from limelight_exporter.fold import Told
 
 from .tallies import Totals
 
@@ -52,9 +52,7 @@ class History:
         rows = self._rows
         return min(self._since, rows[0][0] * SLOT_SECONDS) if rows else self._since
 
-    def parts(
-        self, totals: Callable[[], Totals], events: Sequence[MetricEvent]
-    ) -> Iterator[Sequence[MetricEvent]]:
+    def parts(self, totals: Callable[[], Totals], events: Sequence[Told]) -> Iterator[Sequence[Told]]:
         """The events in pieces between which a row is cut; each must be folded before the next is asked for.
 
         Args:

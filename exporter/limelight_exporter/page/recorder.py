@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from limelight.events import EVENT_DEAD, decode
+from limelight.events import EVENT_DEAD
+from limelight.packed_event import decoders
 from limelight.storage.links import Links
-from limelight_exporter.fold import MetricEvent
+from limelight_exporter.fold import Told
 from limelight_exporter.metric_state import QueueState
 from limelight_exporter.stream_source import Batch
 from limelight_exporter.trace_keep import NOTHING, TraceKeep
@@ -64,6 +65,7 @@ class Recorder:
         self, memory: Memory, keepsake: Keepsake, queue: str, clock: Callable[[], float] = time.time
     ) -> None:
         self._memory, self._keepsake, self._queue, self._clock = memory, keepsake, queue, clock
+        self._decoders = decoders(queue)
         self.history = History(clock)
         self._lost, self._lost_at = 0, float("-inf")
         self._restored = self._failed = False
@@ -75,7 +77,7 @@ class Recorder:
             self._memory.failures.restore(self._keepsake.load())
             self._restored = True
 
-    def parts(self, state: QueueState, events: Sequence[MetricEvent]) -> Iterator[Sequence[MetricEvent]]:
+    def parts(self, state: QueueState, events: Sequence[Told]) -> Iterator[Sequence[Told]]:
         """The events in pieces, as `History` wants them folded."""
         return self.history.parts(lambda: self.totals(state), events)
 
@@ -83,7 +85,7 @@ class Recorder:
         """A state's totals, as they are now."""
         return state.look(lambda counters, histograms: totals_of(counters, histograms, self._memory.buckets))
 
-    def see(self, batch: Batch[MetricEvent]) -> None:
+    def see(self, batch: Batch[Told]) -> None:
         """Remember what of a batch the page may show: of a replay of what is older than that, nothing."""
         if batch.lost:
             self._lost, self._lost_at = self.recently_lost + batch.lost, self._clock()
@@ -93,10 +95,10 @@ class Recorder:
         for at in timelines.picks(batch.events):
             event = batch.events[at]
             failed = (event.error and event.outcome is not None) or event.status == EVENT_DEAD
-            described = failed and failures.count(event)
+            described = failed and failures.count(self._queue, event)
             self._failed |= failed
             if described or timelines.wants(event.id or ""):
-                self._take(batch.raws[at], described=described)
+                self._take(*batch.written[at], described=described)
 
     @property
     def recently_lost(self) -> int:
@@ -114,9 +116,9 @@ class Recorder:
             groups = self._memory.failures.groups()
             self._keepsake.save([group for group in groups if group.queue == self._queue])
 
-    def _take(self, raw: bytes, *, described: bool) -> None:
+    def _take(self, field: bytes, raw: bytes, *, described: bool) -> None:
         try:
-            event = decode(raw)
+            event = self._decoders[field](raw)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return  # what the metrics need of it was sound, the rest is not
         self._memory.timelines.take(event, TRACEBACK_LIMIT if self._memory.tracebacks else 0)

@@ -15,7 +15,7 @@ import msgspec
 
 from limelight import events as contract
 from limelight.events import Event
-from limelight_exporter.fold import MetricEvent
+from limelight_exporter.fold import Told
 from limelight_exporter.spans import exported_span
 from limelight_exporter.trace_keep import NOTHING, TraceKeep
 
@@ -114,7 +114,7 @@ class Timelines:
         """Whether a task's events are kept."""
         return task_id in self._kept or not zlib.crc32(task_id.encode("utf-8", "replace")) & self._mask
 
-    def picks(self, events: Sequence[MetricEvent]) -> Iterator[int]:
+    def picks(self, events: Sequence[Told]) -> Iterator[int]:
         """Which events are to be looked at: those of tasks that are kept, and whatever failed.
 
         This is done for every event there is, so it is one loop without a call of ours in it.

@@ -1,7 +1,7 @@
 -- What Redis gives to its scripts, and nothing else. Run once per store; returns two functions:
 --   compile(source)          the script as a function, or nil and why not
 --   run(chunk, keys, argv)   its answer; an error is a table with `err`
-local call, pack, unpack_one, unpack_all, encode, decode, null, sha1hex = ...
+local call, pack, unpack_one, unpack_all, encode, decode, struct_pack, struct_unpack, null, sha1hex = ...
 
 local function checked(reply)
   if type(reply) == 'table' and reply.err then error(reply, 0) end
@@ -18,6 +18,7 @@ redis = {
   LOG_DEBUG = 0, LOG_VERBOSE = 1, LOG_NOTICE = 2, LOG_WARNING = 3,
 }
 cmsgpack = {pack = pack, unpack_one = unpack_one, unpack = unpack_all}
+struct = {pack = struct_pack, unpack = struct_unpack}
 cjson = {encode = encode, decode = decode, null = null}
 os = {clock = os.clock}
 KEYS, ARGV = {}, {}

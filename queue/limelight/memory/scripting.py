@@ -12,6 +12,7 @@ from limelight.errors import ConfigurationError
 
 from .keyspace import Refusal, Reply, Status
 from .luacodec import Table, Unpacker, as_json, from_json, packed
+from .luastruct import struct_packed, struct_unpacked
 
 Call = Callable[[bytes, Sequence[bytes]], Reply]
 
@@ -37,8 +38,16 @@ class Scripts:
         self._null = object()
         self._chunks: dict[bytes, Any] = {}
         setup = self._runtime.eval(b"function(...) " + _SANDBOX + b" end")
-        functions = (self._redis_call, self._pack, self._unpack_one, self._unpack, self._encode, self._decode)
-        self._compile, self._run = setup(*functions, self._null, _sha1hex)
+        codecs = (
+            self._pack,
+            self._unpack_one,
+            self._unpack,
+            self._encode,
+            self._decode,
+            struct_packed,
+            struct_unpacked,
+        )
+        self._compile, self._run = setup(self._redis_call, *codecs, self._null, _sha1hex)
 
     def load(self, source: bytes) -> bytes:
         """Keep a script; returns its SHA-1. Raises Refusal if it is no Lua."""

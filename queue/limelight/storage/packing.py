@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import struct
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -10,8 +11,8 @@ import msgspec
 
 from limelight.emitter import fragment
 from limelight.errors import UndecodableMessage
+from limelight.events import EVENT_FINISHED
 from limelight.storage.base import (
-    EnqueueSpan,
     GroupParcel,
     Handed,
     Lease,
@@ -25,8 +26,8 @@ from limelight.storage.base import (
 Word = str | bytes | int | float
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_ARRAY_16: Final = 3
-"""Bytes of MessagePack that open an array of 16 items."""
+_FIXARRAY: Final = 1
+"""Bytes of MessagePack that open an array of up to 15 items."""
 _split: Final = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 
 
@@ -47,15 +48,15 @@ def number(seconds: float) -> str:
 def item(parcel: Parcel) -> tuple[Word, ...]:
     """The words of one task; see ``lua/_new.lua``."""
     followers = _followers(parcel)
+    head = _head(parcel)
     retries = parcel.retries
     return (
         parcel.id,
-        _head(parcel),
-        _fixed(parcel, len(followers)),
-        f',"retries":{retries},"retry_delay":{number(parcel.retry_delay)}',
-        f',"run":0,"attempt":0,"max_attempts":{retries + 1}',
+        head,
+        _fixed(parcel, len(head), len(followers)),
+        _values(retries, parcel.retry_delay or 0, 0, 0, retries + 1),
         _span(parcel),
-        parcel.where,
+        place(parcel.where),
         parcel.span_start_ns // 1000,
         parcel.priority,
         _when(parcel),
@@ -79,34 +80,48 @@ def _when(parcel: Parcel) -> str:
     )
 
 
-def _head(parcel: Parcel) -> str:
+def _head(parcel: Parcel) -> bytes:
+    """The keys that all events of a task have: id, task, priority, group_id, group_size."""
     group = parcel.group
-    of_group = f',"group_id":"{group.group_id}","group_size":{group.size}' if group else ""
-    return f',"id":"{parcel.id}","task":{_json(parcel.name)}{of_group},"priority":{parcel.priority}'
+    return _values(
+        parcel.id, parcel.name, parcel.priority, group.group_id if group else None, group.size if group else 0
+    )
 
 
-def _span(parcel: Parcel) -> str:
+def _span(parcel: Parcel) -> bytes:
+    """Of an enqueue span: trace_id, span_id, parent_span_id, trace_flags, and as JSON what else there is."""
     told = parcel.enqueue_span
-    if told is None:
-        trace_id, span_id, parent_span_id, more = parcel.trace_id, parcel.span_id, parcel.parent_span_id, ""
-    else:
-        trace_id, span_id, parent_span_id, *_ = told
-        more = _more(told) if told.links or told.batch > 1 or told.within else ""
-    ids = f',"span_id":"{span_id}"' if span_id else ""
-    parent = f',"parent_span_id":"{parent_span_id}"' if parent_span_id else ""
     state = _trace_state(parcel.trace_state, parcel.origin)
-    return f',"trace_id":"{trace_id}"{ids}{parent},"trace_flags":{parcel.trace_flags}{state}{more}'
-
-
-def _more(told: EnqueueSpan) -> str:
-    links = [link._asdict() for link in told.links]
-    batch = told.batch if told.batch > 1 else None
-    return fragment({"links": links or None, "batch": batch, "within": told.within or None})
+    if told is None:
+        trace_id, span_id, parent_span_id, more = (
+            parcel.trace_id,
+            parcel.span_id,
+            parcel.parent_span_id,
+            state,
+        )
+    else:
+        trace_id, span_id, parent_span_id, links, batch, within = told
+        linked = [link._asdict() for link in links] or None
+        more = state + fragment(
+            {"links": linked, "batch": batch if batch > 1 else None, "within": within or None}
+        )
+    return _values(
+        trace_id,
+        span_id or None,
+        parent_span_id or None,
+        parcel.trace_flags,
+        f"{{{more[1:]}}}" if more else None,
+    )
 
 
 @functools.lru_cache(maxsize=1_000)
-def _json(name: str) -> str:
-    return msgspec.json.encode(name).decode()
+def place(where: str) -> bytes:
+    """A fragment that tells host, pid, worker and service, as it is packed in events."""
+    told = msgspec.json.decode("{" + where[1:] + "}")
+    service = told.get("service")
+    return _values(
+        told.get("host"), told.get("pid"), told.get("worker"), None if service is None else _json(service)
+    )
 
 
 @functools.lru_cache(maxsize=100)
@@ -115,29 +130,37 @@ def _trace_state(state: str, origin: SpanIds | None) -> str:
     return fragment({"trace_state": state or None, "origin": origin and origin._asdict()})
 
 
-def _fixed(parcel: Parcel, followers: int) -> bytes:
-    """The fields from NAME on of ``lua/_record.lua``, without the array's opening, which the script makes."""
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _values(*values: Any) -> bytes:
+    """Up to 15 values, packed one after the other."""
+    return _encode(values)[_FIXARRAY:]
+
+
+_NUMBERS: Final = struct.Struct(">qqhqBQII").pack
+
+
+def _fixed(parcel: Parcel, head: int, followers: int) -> bytes:
+    """The FIXED fields of ``lua/_record.lua``: texts that end in a zero, then numbers."""
     group, retries = parcel.group, parcel.retries
-    return _encode(
-        (
-            parcel.name,
-            retries + 1,
-            retries,
-            number(parcel.retry_delay),
-            parcel.priority,
-            parcel.max_redeliveries,
-            parcel.trace_id,
-            parcel.span_id,
-            parcel.trace_flags,
-            _trace_state(parcel.trace_state, parcel.origin),
-            round(parcel.traced_at * 1e6),
-            parcel.periodic,
-            followers,
-            0,
-            f"{group.group_id}:{group.place}" if group else "",
-            parcel.gathers,
-        )
-    )[_ARRAY_16:]
+    trace_state = _trace_state(parcel.trace_state, parcel.origin)
+    membership = f"{group.group_id}:{group.place}" if group else ""
+    texts = (
+        f"{parcel.name}\0{number(parcel.retry_delay)}\0{parcel.trace_id}\0{parcel.span_id}\0{trace_state}\0"
+        f"{parcel.periodic}\0{membership}\0{parcel.gathers}\0"
+    )
+    return texts.encode() + _NUMBERS(
+        retries + 1,
+        retries,
+        parcel.priority,
+        parcel.max_redeliveries,
+        parcel.trace_flags,
+        round(parcel.traced_at * 1e6),
+        head,
+        followers,
+    )
 
 
 def _whole_micros(seconds: float | None, absent: int) -> int:
@@ -186,28 +209,49 @@ def raw(*words: bytes) -> bytes:
     return head + b"".join(b"\xdb" + len(word).to_bytes(4, "big") + word for word in words)
 
 
-def settlement(given: Settlement, result_ttl_ms: int) -> tuple[bytes, bytes]:
-    """The arguments of one run that closes: its packed array and what it leaves; see ``lua/settle.lua``."""
+def settlement(given: Settlement, result_ttl_ms: int) -> tuple[bytes, bytes, bytes]:
+    """The arguments of one run that closes: its array, its closing keys and what it leaves; see ``lua/settle.lua``."""
     decision = given.decision
-    return _encode(
-        (
-            given.lease.task_id,
-            given.lease.token,
-            decision.status,
-            decision.outcome,
-            decision.fate,
-            decision.end,
-            given.fragment,
-            given.traceback,
-            result_ttl_ms if given.stored else 0,
-            round(decision.delay_seconds * 1e6),
-            number(decision.next_delay_seconds),
-            decision.granted,
-            decision.parked,
-            len(given.heirs),
-            given.reason,
-        )
-    ), given.result
+    return (
+        _encode(
+            (
+                given.lease.task_id,
+                given.lease.token,
+                decision.status,
+                decision.outcome,
+                decision.fate,
+                decision.end,
+                given.fragment,
+                given.traceback,
+                result_ttl_ms if given.stored else 0,
+                round(decision.delay_seconds * 1e6),
+                number(decision.next_delay_seconds),
+                decision.granted,
+                decision.parked,
+                len(given.heirs),
+                given.reason,
+            )
+        ),
+        _closing(given) if decision.status == EVENT_FINISHED else b"",
+        given.result,
+    )
+
+
+def _closing(given: Settlement) -> bytes:
+    """From "duration" to "outcome", and the keys that have no place of their own as JSON."""
+    keys = msgspec.json.decode("{" + (given.fragment + given.traceback)[1:] + "}")
+    duration, start, end = (
+        keys.pop("duration", None),
+        keys.pop("span_start", None),
+        keys.pop("span_end", None),
+    )
+    return _values(
+        duration,
+        start and int(start),
+        end and int(end),
+        given.decision.outcome,
+        _json(keys) if keys else None,
+    )
 
 
 # -- Answered ---------------------------------------------------------------------------------------------

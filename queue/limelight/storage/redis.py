@@ -230,6 +230,7 @@ class RedisStorage:
                 where,
                 self._trace_age,
                 int(request.tell_ended),
+                packing.place(where),
                 *request.spans,
             ],
         )
@@ -249,6 +250,7 @@ class RedisStorage:
         if `tell_ended`, what it was.
         """
         args: list[Any] = [packing.micros(lease_seconds), where, self._trace_age, int(tell_ended)]
+        args.append(packing.place(where))
         for lease in leases:
             args += [lease.task_id, lease.token, new_span_id(), new_trace_id()]
         replies = self._links.get().call(self._call("start", args))

@@ -49,7 +49,7 @@ def load(name: str, folder: str = _SHARED) -> Script:
     things = [thing for thing in declared if not thing.endswith(VARIABLE)]
     used = _used(["_clock", *header.get("USES", "").split()])
     texts = [*used.values(), _wrapped(text) if "_changes" in used else text]
-    named = {**FIELDS, **{thing.upper(): f"KEYS[{n}]" for n, thing in enumerate(things, 1)}}
+    named = {**FIELDS, **FORMATS, **{thing.upper(): f"KEYS[{n}]" for n, thing in enumerate(things, 1)}}
     source = with_names("\n".join(texts), named).encode()
     sha = hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
     return Script(name, tuple(thing for thing in things if thing not in _NAMED_BY_CALLER), source, sha, named)
@@ -83,13 +83,34 @@ def _read(folder: str, name: str) -> str:
     return files(folder).joinpath(f"{name}.lua").read_text(encoding="utf-8")
 
 
-def _fields() -> Mapping[str, str]:
-    names = " ".join(re.findall(r"^-- FIELDS: (.+)$", _read(_SHARED, "_record"), re.MULTILINE)).split()
-    return {name: str(number) for number, name in enumerate(names, 1)}
+def _fields(header: str) -> list[tuple[str, str]]:
+    """Names of the fields of a record that a header of ``lua/_record.lua`` lists, and how each is packed."""
+    lines = re.findall(rf"^-- {header}: (.+)$", _read(_SHARED, "_record"), re.MULTILINE)
+    return [(name, form) for name, _, form in (word.partition(":") for word in " ".join(lines).split())]
 
 
-FIELDS: Final = _fields()
+_CHANGING: Final = _fields("FIELDS")
+_PLACED: Final = _fields("PLACED")
+_FIXED: Final = _fields("FIXED")
+FIELDS: Final[Mapping[str, str]] = {
+    name: str(number)
+    for number, (name, _) in enumerate([*_CHANGING, *_PLACED, *_FIXED, ("RUN_PIECE", "")], 2)
+}
 """The fields of a task's record (see ``lua/_record.lua``) and their numbers."""
+
+
+def _packing(*fields: tuple[str, str]) -> str:
+    return "".join(form for _, form in fields)
+
+
+FORMATS: Final[Mapping[str, str]] = {
+    "LAYOUT": "248",
+    "FORMAT": f"'>{_packing(*_CHANGING, *_PLACED, *_FIXED)}'",
+    "LAYOUT_AND_FORMAT": f"'>B{_packing(*_CHANGING, *_PLACED, *_FIXED)}'",
+    "LAYOUT_AND_FRESH": f"'>B{_packing(*_CHANGING)}'",
+    "PLACING": f"'>{_packing(*_PLACED)}'",
+}
+"""How Redis' ``struct`` packs the fields of a record; with its first byte; and those that a script gives a new one."""
 
 
 def _all() -> Mapping[str, Script]:

@@ -1,7 +1,7 @@
 """Whatever lies on a stream, a reader of it neither crashes nor keeps it.
 
-`FUZZ_EXAMPLES=5000 FUZZ_INPUTS=1000000 make test ARGS=tests/unit/exporter/test_exporter_decoder_fuzz.py` hunts longer
-(a few minutes; the second is how many bodies are mutated, much faster than hypothesis finds them).
+`make fuzz` hunts longer: FUZZ_INPUTS sets how many bodies are mutated (much faster than hypothesis finds them),
+FUZZ_EXAMPLES how many streams hypothesis makes up.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from limelight import events as contract
 from limelight.events import Event
 from limelight_exporter import catalog
 from limelight_exporter.exposition import Exposition, Renderer
-from limelight_exporter.fold import MetricEvent, decode
+from limelight_exporter.fold import DECODERS, Told
 from limelight_exporter.metric_state import QueueState
 from limelight_exporter.queue_fold import take_in
 from limelight_exporter.stream_source import Batch, Position, StreamSource
@@ -72,18 +72,35 @@ bodies = st.one_of(
     anything.map(as_json),
     cut(sound),
 )
+number = st.floats()
+"""MessagePack knows what JSON does not: infinity, and what is no number."""
+packed = st.builds(
+    lambda status, seq, wait, duration, end: msgspec.msgpack.encode(
+        [
+            *(1, 1.0, "e", "worker", status, seq, "id", "send", 0, None, 0, 1.0, 0, 0, 1, 1, 1, None, 1.0),
+            *("a" * 32, "b" * 16, None, 1, None, None, None, None, None, 1.0, wait, 1.0, None),
+            *(duration, 1, 2, "success", None, *end),
+        ]
+    ),
+    st.sampled_from(["started", "finished", "enqueued"]),
+    st.integers(-5, 20),
+    number,
+    number,
+    st.one_of(st.just([]), st.lists(number, min_size=5, max_size=6).map(lambda times: ["success", *times])),
+)
 fields = st.one_of(
     bodies.map(lambda body: [b"e", body]),
     st.lists(st.binary(max_size=5), min_size=2, max_size=6).map(lambda parts: parts[: len(parts) // 2 * 2]),
     bodies.map(lambda body: [b"x", b"1", b"e", body]),
+    st.one_of(packed, cut(packed)).map(lambda body: [b"m", body]),
 )
 
 
-def walked(entries: list[tuple[bytes, list[bytes]]], start: Position, last_seq: int) -> Batch[MetricEvent]:
+def walked(entries: list[tuple[bytes, list[bytes]]], start: Position, last_seq: int) -> Batch[Told]:
     """What a reader makes of entries, without a Redis."""
-    source: StreamSource[MetricEvent] = StreamSource.__new__(StreamSource)
-    source._queue, source._decode = "mail", decode
-    batch: Batch[MetricEvent] = Batch(start)
+    source: StreamSource[Told] = StreamSource.__new__(StreamSource)
+    source._own, source._decoders = (None, "mail"), DECODERS
+    batch: Batch[Told] = Batch(start)
     source._walk(batch, entries, last_seq, last_seq)
     return batch
 
@@ -134,7 +151,7 @@ def test_what_is_read_does_not_depend_on_how_the_stream_was_cut_into_batches(
         entries.append((f"{n * 1_000_000}-1".encode(), body or plain(seq)))
     start, last = Position(epoch="e", begun=True), data.draw(st.integers(0, len(entries)))
     whole = walked(entries, start, last) if entries else Batch(start)
-    pieces: list[Batch[MetricEvent]] = []
+    pieces: list[Batch[Told]] = []
     position, rest = start, entries
     while rest:
         size = data.draw(st.integers(1, len(rest)))

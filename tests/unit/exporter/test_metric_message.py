@@ -4,7 +4,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 
 from limelight_exporter import catalog
 from limelight_exporter.exposition import Exposition
-from limelight_exporter.otlp.metric_message import REQUEST_POINTS, moment_of, requests_of
+from limelight_exporter.otlp.metric_message import REQUEST_POINTS, requests_of
 
 
 def test_a_large_exposition_goes_in_parts_that_a_collector_takes() -> None:
@@ -13,7 +13,7 @@ def test_a_large_exposition_goes_in_parts_that_a_collector_takes() -> None:
         labels = ("mail", f"task-with-a-name-of-some-length-{number}", "ok")
         exposition.add_histogram(catalog.DURATION, labels, [1] * (len(exposition.buckets) + 1), 1.0)
         exposition.add(catalog.ENQUEUED, labels[:2], 1)
-    requests = list(requests_of(exposition, moment_of(exposition, 2.0, 1.0), {"service.name": "e"}))
+    requests = list(requests_of(exposition, 2.0, 1.0, {"service.name": "e"}))
     assert max(map(len, requests)) < 4_000_000
     found: dict[str, int] = {}
     for request in map(ExportMetricsServiceRequest.FromString, requests):
@@ -37,7 +37,7 @@ def test_a_start_that_nobody_wrote_down_is_told_as_unknown() -> None:
     exposition = Exposition()
     exposition.began["mail"] = 0.0
     exposition.add(catalog.RETRIES, ("mail", "send"), 3)
-    (request,) = requests_of(exposition, moment_of(exposition, 2.0, 1.0), {})
+    (request,) = requests_of(exposition, 2.0, 1.0, {})
     (metric,) = ExportMetricsServiceRequest.FromString(request).resource_metrics[0].scope_metrics[0].metrics
     (point,) = metric.sum.data_points
     assert (point.start_time_unix_nano, point.time_unix_nano) == (0, 2_000_000_000)

@@ -6,16 +6,19 @@ import json
 from collections import Counter
 from collections.abc import Callable
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from stream_writer import event, run_span
 
 from limelight.events import decode
 from limelight_exporter.ops import SpanRecord
 from limelight_exporter.otlp.answer import Answer, Verdict
-from limelight_exporter.otlp.sink import OtlpSink
-from limelight_exporter.otlp.span_message import SpanEncoder, SpanLimits
+from limelight_exporter.otlp.limits import SpanLimits
+from limelight_exporter.otlp.sink import REQUEST_BYTES, OtlpSink
+from limelight_exporter.otlp.span_message import SpanEncoder
 from limelight_exporter.spans import span_of
 
 Say = Callable[[set[int]], Answer]
@@ -128,6 +131,16 @@ def test_a_collector_that_goes_away_in_between_ends_the_search() -> None:
     assert (delivery.done, delivery.wait_seconds, delivery.everything) == (False, 7.0, True)
 
 
+@pytest.mark.parametrize("refusals", range(1, 25))
+def test_a_collector_that_is_set_right_during_the_search_gets_every_span(refusals: int) -> None:
+    answers = iter([REFUSED] * refusals)
+    collector = Collector(lambda _: next(answers, TAKEN))
+    done, counts = delivered(collector, 40)
+    assert done
+    assert set(collector.kept) == set(range(1, 41))
+    assert counts.values["poison"] == 0
+
+
 def test_what_cannot_be_encoded_is_poison() -> None:
     collector, counts = Collector(lambda _: TAKEN), Counts()
     (good,) = spans(1)
@@ -139,6 +152,18 @@ def test_what_cannot_be_encoded_is_poison() -> None:
     assert made.export([bad, good]).done
     assert made.export([bad]).done
     assert (counts.values["poison"], collector.kept) == (2, Counter([1]))
+
+
+def test_what_is_too_large_for_a_collector_goes_in_parts() -> None:
+    sizes: list[int] = []
+    collector, counts = Collector(lambda _: TAKEN), Counts()
+    text = "x" * 300_000
+    large = [structs.replace(span, attributes={"text": text}) for span in spans(40)]
+    alone = structs.replace(large[0], span_id="f" * 16, attributes={"text": text * 15})
+    send, collector.send = collector.send, lambda request: sizes.append(len(request)) or send(request)  # type: ignore[method-assign, func-returns-value]
+    assert OtlpSink(collector, SpanEncoder(SpanLimits()), counts).export([*large, alone]).done
+    assert collector.kept == Counter([*range(1, 41), 2**64 - 1])
+    assert [size for size in sizes if size > REQUEST_BYTES] == [max(sizes)], "that one span cannot be parted"
 
 
 def test_after_close_nothing_is_sent() -> None:

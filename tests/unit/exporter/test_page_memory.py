@@ -65,7 +65,9 @@ def _recorder(memory: Memory, keepsake: _NoKeepsake | None = None) -> Recorder:
 
 def _see(recorder: Recorder, *told: dict[str, Any]) -> None:
     raws = [json.dumps(one).encode() for one in told]
-    recorder.see(Batch(Position(), events=[decode(raw) for raw in raws], raws=raws))
+    recorder.see(
+        Batch(Position(), events=[decode(raw) for raw in raws], written=[(b"e", raw) for raw in raws])
+    )
 
 
 def _memory(*, tracebacks: bool = True) -> Memory:
@@ -139,7 +141,7 @@ def test_the_burial_of_a_failure_is_not_another_failure() -> None:
 def test_counts_older_than_five_minutes_are_forgotten() -> None:
     failures = Failures()
     for at in range(100):
-        failures.count(decode(json.dumps(_failed(at=NOW + 10 * at)).encode()))
+        failures.count("mail", decode(json.dumps(_failed(at=NOW + 10 * at)).encode()))
     (group,) = failures.groups()
     assert len(group.counts) == SLOTS + 1
     assert group.within(slot_of(NOW + 990)) == 1
@@ -148,7 +150,7 @@ def test_counts_older_than_five_minutes_are_forgotten() -> None:
 def test_groups_are_bounded_and_the_newest_stay() -> None:
     failures = Failures()
     for at in range(MOST_GROUPS + 50):
-        failures.count(decode(json.dumps(_failed(error_type=f"E{at}")).encode()))
+        failures.count("mail", decode(json.dumps(_failed(error_type=f"E{at}")).encode()))
     kept = failures.groups()
     assert len(kept) == MOST_GROUPS
     assert kept[-1].error_type == f"E{MOST_GROUPS + 49}"

@@ -1,28 +1,24 @@
-"""Our encoding, held against the SDK's of the same span."""
+"""What is put into a record arrives at a collector."""
 
 from __future__ import annotations
 
-import contextvars
 import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from msgspec import structs
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.id_generator import IdGenerator
-from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from otlp import attributes_of
 from stream_writer import event, run_span
 
 from limelight.errors import ConfigurationError
 from limelight.events import decode
-from limelight_exporter.ops import SpanRecord
-from limelight_exporter.otlp.span_message import SpanEncoder, SpanLimits, limits_of
+from limelight_exporter.ops import SpanEvent, SpanLink, SpanRecord
+from limelight_exporter.otlp.limits import SpanLimits, limits_of
+from limelight_exporter.otlp.span_message import SCHEMA_URL, SpanEncoder
 from limelight_exporter.spans import span_of
 
 DEFAULTS = SpanLimits()
@@ -52,77 +48,129 @@ def record(**keys: Any) -> SpanRecord:
     return made
 
 
-class Chosen(IdGenerator):
-    ids = contextvars.ContextVar("ids", default=(0, 0))
-
-    def generate_trace_id(self) -> int:
-        return self.ids.get()[0]
-
-    def generate_span_id(self) -> int:
-        return self.ids.get()[1]
-
-
-class Collected(SpanProcessor):
-    def __init__(self) -> None:
-        self.spans: list[ReadableSpan] = []
-
-    def on_end(self, span: ReadableSpan) -> None:
-        self.spans.append(span)
-
-
-def by_the_sdk(wanted: SpanRecord) -> ExportTraceServiceRequest:
-    """The same span, built and encoded by OpenTelemetry's SDK."""
-    collected, flags = Collected(), TraceFlags(wanted.trace_flags)
-    provider = TracerProvider(
-        resource=Resource(wanted.resource), id_generator=Chosen(), shutdown_on_exit=False
-    )
-    provider.add_span_processor(collected)
-    trace_id = int(wanted.trace_id, 16)
-    Chosen.ids.set((trace_id, int(wanted.span_id, 16)))
-    parent = SpanContext(trace_id, int(wanted.parent_span_id or "0", 16), is_remote=True, trace_flags=flags)
-    links = [
-        Link(SpanContext(int(link.trace_id, 16), int(link.span_id, 16), is_remote=True), link.attributes)
-        for link in wanted.links
+def arrived(request: ExportTraceServiceRequest) -> list[SpanRecord]:
+    """What a collector reads of it, as records."""
+    return [
+        read(span, attributes_of(resource.resource.attributes))
+        for resource in request.resource_spans
+        for span in resource.scope_spans[0].spans
     ]
-    span = provider.get_tracer("limelight").start_span(
-        wanted.name,
-        trace.set_span_in_context(NonRecordingSpan(parent)),
-        SpanKind[wanted.kind],
-        wanted.attributes,
-        links,
-        wanted.start,
+
+
+def read(span: Span, resource: dict[str, Any]) -> SpanRecord:
+    return SpanRecord(
+        name=span.name,
+        kind=Span.SpanKind.Name(span.kind).removeprefix("SPAN_KIND_"),
+        trace_id=span.trace_id.hex(),
+        span_id=span.span_id.hex(),
+        parent_span_id=span.parent_span_id.hex() or None,
+        trace_state=span.trace_state,
+        trace_flags=span.flags & 0xFF,
+        start=span.start_time_unix_nano,
+        end=span.end_time_unix_nano,
+        resource=resource,
+        attributes=attributes_of(span.attributes),
+        events=tuple(
+            SpanEvent(one.name, one.time_unix_nano, attributes_of(one.attributes)) for one in span.events
+        ),
+        links=tuple(
+            SpanLink(one.trace_id.hex(), one.span_id.hex(), attributes_of(one.attributes))
+            for one in span.links
+        ),
+        status=Status.StatusCode.Name(span.status.code).removeprefix("STATUS_CODE_"),
+        description=span.status.message,
+        dropped=(span.dropped_attributes_count, span.dropped_events_count, span.dropped_links_count),
     )
-    for one in wanted.events:
-        span.add_event(one.name, one.attributes, one.at)
-    span.set_status(Status(StatusCode.ERROR, wanted.description))
-    span.end(wanted.end)
-    return encode_spans(collected.spans)
-
-
-def comparable(request: ExportTraceServiceRequest) -> ExportTraceServiceRequest:
-    """Without what the SDK leaves out: the schema, the W3C flags; and without what it says of links."""
-    for resource in request.resource_spans:
-        for scope in resource.scope_spans:
-            scope.schema_url = ""
-            for span in scope.spans:
-                span.flags &= ~0xFF
-                for link in span.links:
-                    link.flags = 0
-    return request
 
 
 def encoded(*records: SpanRecord, limits: SpanLimits = DEFAULTS) -> ExportTraceServiceRequest:
-    encoder = SpanEncoder(limits)
-    batch = [(one, encoder.span(one)) for one in records]
-    return ExportTraceServiceRequest.FromString(encoder.request(batch))
+    return ExportTraceServiceRequest.FromString(SpanEncoder(limits).request(records))
 
 
 def only(**limits: Any) -> Span:
     return encoded(record(), limits=SpanLimits(**limits)).resource_spans[0].scope_spans[0].spans[0]
 
 
-def test_a_span_with_everything_is_encoded_as_the_sdk_would() -> None:
-    assert comparable(encoded(record())) == comparable(by_the_sdk(record()))
+TEXT = st.text(max_size=6)
+NANOSECONDS = st.integers(0, 2**63 - 1)
+VALUES = (
+    TEXT
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False)
+    | st.lists(TEXT, max_size=3)
+    | st.lists(st.booleans(), max_size=3)
+)
+ATTRIBUTES = st.dictionaries(st.text(min_size=1, max_size=6), VALUES, max_size=4)
+
+
+def ids(digits: int) -> st.SearchStrategy[str]:
+    return st.integers(1, 16**digits - 1).map(lambda number: f"{number:0{digits}x}")
+
+
+RECORDS = st.builds(
+    SpanRecord,
+    name=TEXT,
+    kind=st.sampled_from(["PRODUCER", "CONSUMER", "CLIENT"]),
+    trace_id=ids(32),
+    span_id=ids(16),
+    parent_span_id=st.none() | ids(16),
+    trace_state=st.sampled_from(["", "a=1", "a=1, b=2", "not W3C's"]),
+    trace_flags=st.integers(0, 255),
+    start=NANOSECONDS,
+    end=NANOSECONDS,
+    resource=ATTRIBUTES,
+    attributes=ATTRIBUTES,
+    events=st.lists(st.builds(SpanEvent, TEXT, NANOSECONDS, ATTRIBUTES), max_size=3).map(tuple),
+    links=st.lists(st.builds(SpanLink, ids(32), ids(16), ATTRIBUTES), max_size=3).map(tuple),
+    status=st.just("ERROR"),
+    description=TEXT,
+    dropped=st.tuples(*[st.integers(0, 2**31 - 1)] * 3),
+)
+
+
+@given(RECORDS)
+def test_all_that_a_record_holds_arrives(whole: SpanRecord) -> None:
+    assert arrived(encoded(whole)) == [whole]
+
+
+def test_all_that_an_event_tells_of_a_span_arrives() -> None:
+    wanted = record(trace_state="vendor=1", trace_flags=3)
+    assert (wanted.links[1].attributes, len(wanted.events), wanted.status) == ({"why": "cart"}, 2, "ERROR")
+    assert arrived(encoded(wanted)) == [wanted]
+
+
+@pytest.mark.parametrize("status", ["OK", "UNSET"])
+def test_what_did_not_fail_has_its_status_and_no_description(status: str) -> None:
+    (span,) = arrived(encoded(structs.replace(record(), status=status, description="")))
+    assert (span.status, span.description) == (status, "")
+
+
+def test_a_parent_and_links_are_told_to_be_elsewhere() -> None:
+    child, root = arrived_flags(record()), arrived_flags(structs.replace(record(), parent_span_id=None))
+    assert child == (0x301, [0x300, 0x300])
+    assert root == (0x101, [0x300, 0x300])
+
+
+def arrived_flags(wanted: SpanRecord) -> tuple[int, list[int]]:
+    (span,) = encoded(wanted).resource_spans[0].scope_spans[0].spans
+    return span.flags, [link.flags for link in span.links]
+
+
+def test_scope_and_schema_are_named() -> None:
+    (scope,) = encoded(record()).resource_spans[0].scope_spans
+    assert (scope.scope.name, scope.schema_url) == ("limelight", SCHEMA_URL)
+
+
+def test_resources_are_those_of_the_application_and_nothing_of_this_process() -> None:
+    (resource,) = encoded(record()).resource_spans
+    assert attributes_of(resource.resource.attributes) == record().resource
+
+
+def test_a_span_of_each_of_two_traces_keeps_its_own_context() -> None:
+    one = record(trace_flags=1, trace_state="a=1")
+    other = structs.replace(one, trace_id="9" * 32, trace_flags=3, trace_state="b=2")
+    assert arrived(encoded(one, other)) == [one, other], "though their span ids are the same"
 
 
 def test_spans_of_one_resource_go_together() -> None:
@@ -135,8 +183,7 @@ def test_spans_of_one_resource_go_together() -> None:
 
 def test_another_process_gives_the_same_bytes() -> None:
     records = [record(service={"service.name": f"app{number % 300}"}) for number in range(600)]
-    again = SpanEncoder(SpanLimits())
-    assert encoded(*records).SerializeToString() == again.request([(one, again.span(one)) for one in records])
+    assert SpanEncoder(DEFAULTS).request(records) == SpanEncoder(DEFAULTS).request(records)
 
 
 def test_limits_leave_out_and_count() -> None:
@@ -147,6 +194,19 @@ def test_limits_leave_out_and_count() -> None:
     assert (len(span.links), span.dropped_links_count) == (0, 2)
     assert span.attributes[0].value.string_value == "li"
     assert only(event_attributes=0).events[0].dropped_attributes_count == 1
+
+
+def test_every_text_is_cut_to_the_length_that_is_asked_for() -> None:
+    span = only(length=2)
+    places = [span.attributes, *(one.attributes for one in (*span.events, *span.links))]
+    texts = [
+        text
+        for values in map(attributes_of, places)
+        for value in values.values()
+        for text in (value if isinstance(value, list) else [value])
+        if isinstance(text, str)
+    ]
+    assert {len(text) for text in texts} == {1, 2}
 
 
 def test_what_was_dropped_before_is_counted_too() -> None:

@@ -233,6 +233,12 @@ def test_what_matters_goes_out_although_its_trace_is_not_sampled(
     assert (link.trace_id, link.span_id) == (TRACE_ID, RUN["parent_span_id"])
 
 
+def test_only_a_run_that_closed_can_be_kept() -> None:
+    keep = TraceKeep(errors=True, lost=True, slow_seconds=5.0)
+    assert keep.reason(None, 9.0) is None
+    assert keep.reason("success", None) is None
+
+
 def test_what_is_sampled_goes_out_whatever_is_kept() -> None:
     made = span_of(told("finished", outcome="success", **RUN), parsed("errors"))
     assert made is not None

@@ -1,7 +1,7 @@
 """Any bytes at the web server's door, and in its file: an answer or a hang-up, a clear fault or rules; nothing else.
 
-FUZZ_INPUTS sets how many inputs a sweep takes, FUZZ_SEED where it begins; an input that breaks something is left in
-``limelight-fuzz-input`` in the folder for temporary files.
+`make fuzz` takes a million inputs for each sweep. FUZZ_INPUTS sets how many, FUZZ_SEED where it begins; an input that
+breaks something is left in ``limelight-fuzz-input`` in the folder for temporary files.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from limelight_exporter.web.protocol import Connection, Door
 from limelight_exporter.web.rules import read_rules
 
 INPUTS = int(os.environ.get("FUZZ_INPUTS", "3000"))
+FILES = int(os.environ.get("FUZZ_INPUTS", "1000"))
+MOST_GROWTH_BYTES = 50_000_000
 SEED = int(os.environ.get("FUZZ_SEED", "0"))
 MOST_HELD = LARGEST_HEAD_BYTES + 2 * 65_536
 ANSWERS = {b"200", b"400", b"401", b"404", b"405", b"413", b"429", b"431", b"503"}
@@ -172,7 +174,7 @@ YAML = [
     b"\n", b"  ", b"\t", b": ", b"- ", b"[", b"]", b"{", b"}", b"&a ", b"*a", b"<<: ", b"!!python/name:os.system ",
     b"!!binary ", b"!!timestamp 2001-99-99", b"!!int x", b"null", b"~", b"true", b".nan", b"1e999", b"0x", b"9" * 5_000,
     b"1:99:99", b"2001-02-30", b"? ", b"| \n", b">-\n", b"'", b'"', b"\\u0000", b"\x00", b"\xff\xfe", b"\xef\xbb\xbf",
-    b"---\n", b"...\n", b"%YAML 9.9\n", b"[" * 3_000, b"{a: " * 500, b"#", b"-----BEGIN CERTIFICATE-----", b"cert: x",
+    b"---\n", b"...\n", b"%YAML 9.9\n", b"[" * 400, b"{a: " * 300, b"#", b"-----BEGIN CERTIFICATE-----", b"cert: x",
     b"TLS13", b"NoClientCert", b"1h", b"-1", b"basic_auth_users", b"client_ca: |\n    x\n",
 ]  # fmt: skip
 
@@ -183,7 +185,11 @@ def test_no_file_breaks_its_reader(tmp_path: Path) -> None:
     pair.certificate.rename(tmp_path / "localhost.crt")
     pair.key.rename(tmp_path / "localhost.key")
     path = tmp_path / "any.yml"
-    for content in mutated([RULES, MORE_RULES, MORE_RULES, MORE_RULES, FILE], YAML, INPUTS // 3, SEED):
+    before = 0
+    for number, content in enumerate(
+        mutated([RULES, MORE_RULES, MORE_RULES, MORE_RULES, FILE], YAML, FILES, SEED)
+    ):
+        before = before or (resident_bytes() if number == FILES // 10 else 0)
         path.write_bytes(content)
         try:
             told = faults_of(path)
@@ -193,6 +199,13 @@ def test_no_file_breaks_its_reader(tmp_path: Path) -> None:
         except BaseException:
             (Path(tempfile.gettempdir()) / "limelight-fuzz-input").write_bytes(content)
             raise
+    assert resident_bytes() - before < MOST_GROWTH_BYTES, "nothing of a file is kept"
+
+
+def resident_bytes() -> int:
+    """What this process holds; 0 where nobody says (not Linux)."""
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0
 
 
 @settings(max_examples=150, deadline=None)

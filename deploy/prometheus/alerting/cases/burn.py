@@ -11,6 +11,9 @@ from .case import CRITICAL, TASK, WARNING, Case, series
 
 _WAIT: Final = {**TASK, "objective": "wait"}
 _HOUR, _SIX, _DAYS = ({"window": window} for window in ("1h", "6h", "3d"))
+_PAGE_HOUR, _PAGE_SIX = ({**_WAIT, **CRITICAL, **window} for window in (_HOUR, _SIX))
+_FAILS_HOUR, _FAILS_SIX = ({**TASK, **CRITICAL, **window} for window in (_HOUR, _SIX))
+_TICKET, _FAILS_DAYS = ({**labels, **WARNING, **_DAYS} for labels in (_WAIT, TASK))
 
 
 def _judged(good: str, bad: str, target: str = "0.95", **labels: str) -> list[tuple[str, str]]:
@@ -36,12 +39,26 @@ CASES: Final[Sequence[Case]] = (
         given=_judged("0+10x60 600+1x60 660+10x150", "0x60 0+9x60 540x150"),
         firing={
             "59m": [],
-            "118m": [
-                {**_WAIT, **CRITICAL, **_HOUR},
-                {**_WAIT, **CRITICAL, **_SIX},
-            ],
-            "200m": [{**_WAIT, **WARNING, **_DAYS}],
+            "110m": [_PAGE_SIX],
+            "118m": [_PAGE_HOUR, _PAGE_SIX],
+            "130m": [_PAGE_HOUR, _PAGE_SIX, _TICKET],
+            "140m": [_PAGE_SIX, _TICKET],
+            "150m": [_PAGE_SIX, _TICKET],
+            "165m": [_TICKET],
         },
+    ),
+    Case(
+        alert="TaskSLOBurn",
+        rule="thirty-five bad ones in an hour are enough",
+        given=_judged("0x120", "0+0.5x120"),
+        firing={"30m": [], "70m": [_PAGE_HOUR, _PAGE_SIX], "110m": [_PAGE_HOUR, _PAGE_SIX, _TICKET]},
+    ),
+    Case(
+        alert="TaskSLOBurn",
+        rule="a bad night is over when the day was good, though three days are spoilt",
+        given=_judged("0x20 0+600x60", "0+600x20 12000x60"),
+        firing={"12h": [_TICKET], "30h": []},
+        minutes=30,
     ),
     Case(
         alert="TaskSLOBurn",
@@ -58,8 +75,11 @@ CASES: Final[Sequence[Case]] = (
     Case(
         alert="TaskSLOBurn",
         rule="nine bad ones in an hour are too few, also when two exporters tell of them",
-        given=[*_judged("0x90", "0x10 1x5 5x5 9x70"), *_judged("0x90", "0x10 1x5 5x5 9x70", instance="b")],
-        firing={"20m": [], "40m": [], "70m": []},
+        given=[
+            *_judged("0x130", "0x10 1x5 5x5 9x110"),
+            *_judged("0x130", "0x10 1x5 5x5 9x110", instance="b"),
+        ],
+        firing={"20m": [], "40m": [], "70m": [], "110m": []},
     ),
     Case(
         alert="TaskFailureBurnRate",
@@ -67,15 +87,41 @@ CASES: Final[Sequence[Case]] = (
         given=_ended("0+7x240", "0x60 0+3x30 90x150"),
         firing={
             "59m": [],
-            "88m": [{**TASK, **CRITICAL, **_HOUR}, {**TASK, **CRITICAL, **_SIX}],
-            "4h": [{**TASK, **WARNING, **_DAYS}],
+            "85m": [],
+            "88m": [_FAILS_HOUR, _FAILS_SIX],
+            "105m": [_FAILS_HOUR, _FAILS_SIX],
+            "115m": [_FAILS_SIX],
+            "125m": [_FAILS_SIX, _FAILS_DAYS],
+            "140m": [_FAILS_DAYS],
+            "4h": [_FAILS_DAYS],
         },
     ),
     Case(
         alert="TaskFailureBurnRate",
+        rule="what got better is a page no longer, though some still fail",
+        given=[
+            *_ended("0+7x170", "0x60 0+3x30 90+0.7x80"),
+            *_ended("0+7x170", "0x60 0+3x30 90+0.3x80", task="other"),
+        ],
+        firing={
+            "116m": [_FAILS_SIX, {**_FAILS_SIX, "task": "other"}],
+            "150m": [_FAILS_SIX, _FAILS_DAYS, {**_FAILS_DAYS, "task": "other"}],
+        },
+    ),
+    Case(
+        alert="TaskFailureBurnRate",
+        rule="thirty-five failures in an hour are enough",
+        given=_ended("0x120", "0+0.5x120"),
+        firing={"30m": [], "70m": [_FAILS_HOUR, _FAILS_SIX], "110m": [_FAILS_HOUR, _FAILS_SIX, _FAILS_DAYS]},
+    ),
+    Case(
+        alert="TaskFailureBurnRate",
         rule="twelve failures and nothing else are below the least volume, also from two exporters",
-        given=[*_ended("0x70", "0x10 4x9 8x9 12x50"), *_ended("0x70", "0x10 4x9 8x9 12x50", instance="b")],
-        firing={"15m": [], "30m": [], "1h": []},
+        given=[
+            *_ended("0x130", "0x10 4x9 8x9 12x100"),
+            *_ended("0x130", "0x10 4x9 8x9 12x100", instance="b"),
+        ],
+        firing={"15m": [], "30m": [], "1h": [], "125m": []},
     ),
     Case(
         alert="TaskFailureBurnRate",
@@ -91,16 +137,26 @@ CASES: Final[Sequence[Case]] = (
         alert="TaskFailureBurnRate",
         rule="a task with an objective of its own is left to that",
         given=[
-            *_ended("0x90", "0+10x90"),
-            series(catalog.SLO_TARGET, "0.1x90", objective="success"),
+            *_ended("0x130", "0+10x130"),
+            series(catalog.SLO_TARGET, "0.1x130", objective="success"),
         ],
-        firing={"60m": []},
+        firing={"60m": [], "125m": []},
     ),
     Case(
         alert="TaskFailureBurnRate",
-        rule="three in a hundred for days are a warning and no page",
-        given=_ended("0+582x240", "0+18x240"),
-        firing={"30m": [], "4020m": [{**TASK, **WARNING, **_DAYS}]},
+        rule="two in a hundred for days are a warning and no page",
+        given=_ended("0+588x140", "0+12x140"),
+        firing={"30m": [], "4020m": [_FAILS_DAYS]},
+        minutes=30,
+    ),
+    Case(
+        alert="TaskFailureBurnRate",
+        rule="five in a hundred since this morning are not yet one in three days; what is over is over",
+        given=[
+            *_ended("0+600x140", "0x120 0+30x20", task="fresh"),
+            *_ended("0+600x140", "0+18x120 2160+3.6x20", task="over"),
+        ],
+        firing={"3480m": [{**_FAILS_DAYS, "task": "over"}], "4080m": []},
         minutes=30,
     ),
     Case(
@@ -121,6 +177,16 @@ CASES: Final[Sequence[Case]] = (
             series(catalog.COMPLETED, "0x2 1x60", outcome="success"),
         ],
         firing={"510m": [], "1290m": []},
+        minutes=30,
+    ),
+    Case(
+        alert="TaskAlwaysFails",
+        rule="a success right after the first failure is in time",
+        given=[
+            series(catalog.COMPLETED, "0x4 3x60", outcome="dead"),
+            series(catalog.COMPLETED, "0x5 1x60", outcome="success"),
+        ],
+        firing={"150m": [], "180m": []},
         minutes=30,
     ),
     Case(

@@ -124,10 +124,30 @@ _WORKERS: Final = (
         firing={"30m": []},
     ),
     Case(
+        alert="ConsumersSaturated",
+        rule="a wait of forty seconds is one, of twenty-five is none",
+        given=[
+            series(catalog.WORKERS, "8x30", **_BUSY),
+            series(catalog.OLDEST_READY, "-40+60x30"),
+            series(catalog.WORKERS, "8x30", queue="quick", **_BUSY),
+            series(catalog.OLDEST_READY, "-25+60x30", queue="quick"),
+        ],
+        firing={"25m": [{**QUEUE, **WARNING}]},
+    ),
+    Case(
         alert="ConsumerGone",
         rule="a consumer that falls silent fires, and clears when it is forgotten",
         given=[series(catalog.HEARTBEAT, "0+60x5 300x10 stale")],
         firing={"5m": [], "8m": _CONSUMER, "20m": []},
+    ),
+    Case(
+        alert="ConsumerGone",
+        rule="forty seconds are too long, twenty-five are not",
+        given=[
+            series(catalog.HEARTBEAT, "-40+60x10"),
+            series(catalog.HEARTBEAT, "-25+60x10", consumer="late"),
+        ],
+        firing={"8m": _CONSUMER},
     ),
     Case(
         alert="ConsumerGone",
@@ -149,7 +169,7 @@ _WORKERS: Final = (
     ),
     Case(
         alert="ThreadsAbandoned",
-        rule="one that came loose again is fine",
+        rule="a consumer that was replaced within the minute is fine",
         given=[series(catalog.ABANDONED, "0x5 1 0x20")],
         firing={"6m": [], "7m": []},
     ),
@@ -205,6 +225,21 @@ _SCHEDULES: Final = (
         firing={"5m": [], "10m": _QUEUE_CRITICAL, "25m": _QUEUE_CRITICAL, "35m": []},
     ),
     Case(
+        alert="PeriodicMissed",
+        rule="a success that comes a minute after the grace comes in time",
+        given=[series(catalog.PERIODIC_UNMET, "0x5 300x5 0x10"), series(catalog.PERIODIC_GRACE, "300x40")],
+        firing={"11m": [], "13m": []},
+    ),
+    Case(
+        alert="SchedulerStalled",
+        rule="a look that is a minute late is none that is missing",
+        given=[
+            series(catalog.SCHEDULER_CHECK, "0+60x5 300x2 540+60x20"),
+            series(catalog.PERIODIC_NEXT, "600x60"),
+        ],
+        firing={"8m": [], "10m": []},
+    ),
+    Case(
         alert="SchedulerStalled",
         rule="without periodic tasks nobody has to look; a look two minutes ago is the usual",
         given=[
@@ -219,6 +254,12 @@ _SCHEDULES: Final = (
         rule="a due task that nobody puts on the queue fires, and clears a quarter of an hour later",
         given=[series(catalog.OLDEST_DUE, "300x15 stale")],
         firing={"7m": [], "10m": _QUEUE_CRITICAL, "25m": _QUEUE_CRITICAL, "35m": []},
+    ),
+    Case(
+        alert="OverdueScheduled",
+        rule="one that is taken after three minutes was late and is gone",
+        given=[series(catalog.OLDEST_DUE, "300x8 stale")],
+        firing={"8m": [], "10m": []},
     ),
     Case(
         alert="OverdueScheduled",

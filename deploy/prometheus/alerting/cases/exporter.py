@@ -50,6 +50,15 @@ _TARGETS: Final = (
     ),
     Case(
         alert="ExporterAbsent",
+        rule="the only job that vanishes is told once, by its name",
+        given=[
+            series("up", "1x5 stale"),
+            series(catalog.BUILD_INFO, "1x5 stale", version="1"),
+        ],
+        firing={"5m": [], "20m": [CRITICAL]},
+    ),
+    Case(
+        alert="ExporterAbsent",
         rule="where there never was one it fires without a job",
         given=[series("up", "1x30", job="node")],
         firing={"3m": [], "10m": [{"job": "", **CRITICAL}]},
@@ -69,6 +78,17 @@ _TARGETS: Final = (
             series(catalog.QUEUE_CURRENT, "1x80", queue="other", instance="b"),
         ],
         firing={"9m": [], "30m": _ONE, "55m": []},
+    ),
+    Case(
+        alert="QueueUnmonitored",
+        rule="workers without tasks are worth a watch too; an exporter that restarts is back in time",
+        given=[
+            series(catalog.WORKERS, "2x10 stale", state="idle"),
+            series(catalog.QUEUE_CURRENT, "1x10 stale"),
+            series(catalog.QUEUE_TASKS, "5x60", queue="back", state="ready"),
+            series(catalog.QUEUE_CURRENT, "1x10 stale _x4 1x40", queue="back"),
+        ],
+        firing={"9m": [], "14m": [], "30m": _ONE},
     ),
     Case(
         alert="QueueUnmonitored",
@@ -153,6 +173,15 @@ _FOLD: Final = (
     ),
     Case(
         alert="SnapshotStale",
+        rule="three minutes are fine, six for once too",
+        given=[
+            series(catalog.SNAPSHOT_TIME, "-200+60x30"),
+            series(catalog.SNAPSHOT_TIME, "0+60x5 300x5 720+60x20", queue="late"),
+        ],
+        firing={"5m": [], "11m": [], "20m": []},
+    ),
+    Case(
+        alert="SnapshotStale",
         rule="one exporter of the group that saves is enough",
         given=[series(catalog.SNAPSHOT_TIME, "0x30"), series(catalog.SNAPSHOT_TIME, "0+60x30", instance="b")],
         firing={"15m": [], "25m": []},
@@ -198,7 +227,7 @@ _FOLD: Final = (
         alert="WebConfigRefused",
         rule="half a file, while it is being written, is nothing",
         given=[series(catalog.WEB_CONFIG_TAKEN, "1x5 0 1x20")],
-        firing={"5m": [], "7m": []},
+        firing={"6m": [], "8m": []},
     ),
 )
 
@@ -217,6 +246,15 @@ _SPANS: Final = (
             series(catalog.SPANS_DROPPED, "_x20 1x40", reason="rejected"),
         ],
         firing={"19m": [], "22m": [{"effect": "lost", **WARNING}], "45m": []},
+    ),
+    Case(
+        alert="SpanExportFailing",
+        rule="an exporter that is new brings no news of drops",
+        given=[
+            series(catalog.BUILD_INFO, "_x9 1x40", version="1"),
+            series(catalog.SPANS_DROPPED, "_x9 4x40", reason="rejected"),
+        ],
+        firing={"11m": [], "20m": []},
     ),
     Case(
         alert="SpanExportFailing",
@@ -241,4 +279,32 @@ _SPANS: Final = (
     ),
 )
 
-CASES: Final[Sequence[Case]] = (*_TARGETS, *_FOLD, *_SPANS)
+_RETENTION: Final = (
+    Case(
+        alert="RetentionHalfUsed",
+        rule="six tenths of the events, or of the time, for metrics or for spans, fire and clear",
+        given=[
+            series(catalog.LAG_EVENTS, "0x5 300000x10 0x10"),
+            series(catalog.LAG_SECONDS, "0x5 52000x10 0x10", queue="late"),
+            series(catalog.SPAN_LAG, "0x5 52000x10 0x10", queue="dark"),
+        ],
+        firing={
+            "5m": [],
+            "10m": [*_ONE, {"queue": "late", **WARNING}, {"queue": "dark", **WARNING}],
+            "18m": [],
+        },
+    ),
+    Case(
+        alert="RetentionHalfUsed",
+        rule="four tenths are fine, six for once too",
+        given=[
+            series(catalog.LAG_EVENTS, "200000x20"),
+            series(catalog.LAG_SECONDS, "34000x20"),
+            series(catalog.SPAN_LAG, "34000x20"),
+            series(catalog.LAG_EVENTS, "0x5 300000x1 0x10", queue="burst"),
+        ],
+        firing={"6m": [], "7m": [], "15m": []},
+    ),
+)
+
+CASES: Final[Sequence[Case]] = (*_TARGETS, *_FOLD, *_SPANS, *_RETENTION)

@@ -64,6 +64,12 @@ CASES: Final[Sequence[Case]] = (
     ),
     Case(
         alert="RedisMemoryNearlyFull",
+        rule="a peak of a minute passes",
+        given=[series(catalog.MEMORY_USED, "40x5 97 40x20"), series(catalog.MEMORY_MAX, "100x40")],
+        firing={"6m": [], "8m": []},
+    ),
+    Case(
+        alert="RedisMemoryNearlyFull",
         rule="without a limit nothing is nearly full, and 79 of 100 is not",
         given=[
             series(catalog.MEMORY_USED, "900x40"),

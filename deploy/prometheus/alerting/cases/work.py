@@ -94,6 +94,29 @@ _STALL: Final = (
     ),
     Case(
         alert="QueueStalled",
+        rule="runs that always begin anew are no long run, wherever long ones are usual",
+        given=[
+            series(catalog.QUEUE_TASKS, "4x60", **_READY),
+            series(catalog.OLDEST_RUNNING, "-300+60x60"),
+            series(f"{catalog.DURATION}_bucket", "0x2 0+1x5 5x60", result="ok", le="3600.0"),
+            series(f"{catalog.DURATION}_bucket", "0x60", result="ok", le="600.0"),
+            series(f"{catalog.DURATION}_bucket", "0x2 0+1x5 5x60", result="ok", le="+Inf"),
+        ],
+        firing={"20m": _STALLED},
+    ),
+    Case(
+        alert="QueueStalled",
+        rule="a lag of fifty seconds hides no stall, one of a hundred says that nothing is known",
+        given=[
+            series(catalog.QUEUE_TASKS, "9x30", **_READY),
+            series(catalog.LAG_SECONDS, "50x30"),
+            series(catalog.QUEUE_TASKS, "9x30", queue="behind", **_READY),
+            series(catalog.LAG_SECONDS, "100x30", queue="behind"),
+        ],
+        firing={"20m": _STALLED},
+    ),
+    Case(
+        alert="QueueStalled",
         rule="paused, idle or not known for lag stays quiet",
         given=[
             series(catalog.QUEUE_TASKS, "40x60", **_READY),
@@ -133,11 +156,23 @@ _RUNS: Final = (
         alert="RetryStorm",
         rule="half of the runs are repeated: fires, and clears",
         given=[
-            series(catalog.RETRIES, "0x10 0+5x30 150x30"),
-            series(catalog.ATTEMPTS, "0x10 0+5x30 150x30", outcome="error"),
-            series(catalog.ATTEMPTS, "0+5x70", outcome="success"),
+            series(catalog.RETRIES, "0x10 0+2x30 60x30"),
+            series(catalog.ATTEMPTS, "0x10 0+2x30 60x30", outcome="error"),
+            series(catalog.ATTEMPTS, "0+2x70", outcome="success"),
         ],
         firing={"10m": [], "30m": [{**TASK, **WARNING}], "60m": []},
+    ),
+    Case(
+        alert="RetryStorm",
+        rule="twenty in ten minutes are too few, a bad minute among good ones is over",
+        given=[
+            series(catalog.RETRIES, "0+2x40", task="few"),
+            series(catalog.ATTEMPTS, "0+2x40", task="few", outcome="error"),
+            series(catalog.RETRIES, "0x10 40x30"),
+            series(catalog.ATTEMPTS, "0x10 40x30", outcome="error"),
+            series(catalog.ATTEMPTS, "0x13 400x30", outcome="success"),
+        ],
+        firing={"12m": [], "20m": [], "30m": []},
     ),
     Case(
         alert="RetryStorm",
@@ -149,7 +184,7 @@ _RUNS: Final = (
             series(catalog.ATTEMPTS, "0+2x40", task="mixed", outcome="error"),
             series(catalog.ATTEMPTS, "0+8x40", task="mixed", outcome="success"),
         ],
-        firing={"10m": [], "30m": []},
+        firing={"10m": [], "14m": [], "30m": []},
     ),
     Case(
         alert="RetryStorm",
@@ -216,6 +251,26 @@ _LOSSES: Final = (
         rule="a lost run fires at once, and clears",
         given=[series(catalog.ATTEMPTS, "0x10 1x40", outcome="lost")],
         firing={"9m": [], "11m": _ONE, "30m": []},
+    ),
+    Case(
+        alert="TasksLost",
+        rule="the first of a task that nobody announced fires as well; an exporter that takes over brings no news",
+        given=[
+            series(catalog.BUILD_INFO, "1x60", version="1"),
+            series(catalog.ATTEMPTS, "_x29 1x30", outcome="lost"),
+            series(catalog.ATTEMPTS, "7x20 _x40", outcome="lost", queue="old"),
+            series(catalog.ATTEMPTS, "_x20 7x40", outcome="lost", queue="old", instance="b"),
+        ],
+        firing={"22m": [], "28m": [], "31m": _ONE, "50m": []},
+    ),
+    Case(
+        alert="TasksLost",
+        rule="an exporter that is new brings no news either",
+        given=[
+            series(catalog.BUILD_INFO, "_x9 1x40", version="1"),
+            series(catalog.ATTEMPTS, "_x9 4x40", outcome="lost"),
+        ],
+        firing={"11m": [], "20m": []},
     ),
     Case(
         alert="TasksLost",

@@ -53,16 +53,17 @@ class Need:
 
 _WITH_SUBCOMMANDS: Final = frozenset({"SCRIPT"})
 _PRODUCER: Final = {
-    "HEXISTS": "tasks", "HGET": "lanes", "HINCRBY": "meta", "HSET": "tasks", "LPUSH": "wake", "LTRIM": "wake",
-    "PUBLISH": "channel", "XADD": "events", "ZADD": "ready",
+    "HEXISTS": "tasks", "HGET": "lanes", "HINCRBY": "meta", "HSET": "tasks", "HSETNX": "tasks", "LPUSH": "wake",
+    "LTRIM": "wake", "PUBLISH": "channel", "XADD": "events", "ZADD": "ready",
 }  # fmt: skip
 _CALLER: Final = _PRODUCER | {
     "GET": "result", "HDEL": "revoked", "HMGET": "groups", "SUBSCRIBE": "ends", "ZSCORE": "dead",
 }  # fmt: skip
 _CONSUMER: Final = _CALLER | {
     "BLPOP": "wake", "DEL": "value", "EXISTS": "awaited", "GETDEL": "value", "HGETALL": "consumers", "HLEN": "tasks",
-    "HSETNX": "periodic_runs", "HSTRLEN": "tasks", "PEXPIRE": "limit", "SET": "result", "XTRIM": "events",
-    "ZCARD": "ready", "ZCOUNT": "limit", "ZRANGE": "ready", "ZRANGEBYSCORE": "scheduled", "ZREM": "ready",
+    "HSTRLEN": "tasks", "INFO": "", "PEXPIRE": "limit", "PUBSUB": "",
+    "SET": "result", "XTRIM": "events", "ZCARD": "ready", "ZCOUNT": "limit",
+    "ZRANGE": "ready", "ZRANGEBYSCORE": "scheduled", "ZREM": "ready",
     "ZREMRANGEBYSCORE": "limit", "ZREVRANGEBYSCORE": "dead",
 }  # fmt: skip
 _EXPORTER: Final = {
@@ -95,8 +96,8 @@ _UNTRIED: Final = frozenset({"MULTI", "EXEC"})
 _REST: Final[Mapping[str, tuple[str, ...]]] = {
     "BLPOP": ("1",), "HDEL": ("f",), "HEXISTS": ("f",), "HGET": ("f",), "HINCRBY": ("f", "1"), "HMGET": ("f",),
     "HSET": ("f", "v"), "HSETNX": ("f", "v"), "HSTRLEN": ("f",), "LPUSH": ("v",), "LTRIM": ("0", "-1"),
-    "PEXPIRE": ("1",), "PUBLISH": ("",), "SET": ("v",), "XADD": ("*", "e", ""), "XRANGE": ("-", "+"),
-    "XREVRANGE": ("+", "-"), "XTRIM": ("MAXLEN", "0"),
+    "PEXPIRE": ("1",), "PUBLISH": ("",), "PUBSUB": ("NUMPAT",), "SET": ("v",), "XADD": ("*", "e", ""),
+    "XRANGE": ("-", "+"), "XREVRANGE": ("+", "-"), "XTRIM": ("MAXLEN", "0"),
     "ZADD": ("0", "m"), "ZCOUNT": ("0", "0"), "ZRANGE": ("0", "0"), "ZRANGEBYSCORE": ("0", "0"), "ZREM": ("m",),
     "ZREMRANGEBYSCORE": ("1", "0"), "ZREVRANGEBYSCORE": ("0", "0"), "ZSCORE": ("m",),
 }  # fmt: skip

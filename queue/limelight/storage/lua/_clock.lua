@@ -19,8 +19,3 @@ end
 local QUEUE, CHANNEL, CAP, EMITTER = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
 local function whole(x) return string.format('%d', x) end
-local function seconds(us)
-  if us == 0 then return '0' end
-  return string.format('%d.%06d', us / 1000000, us % 1000000)
-end
-local NOW = seconds(now)

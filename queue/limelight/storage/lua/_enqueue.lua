@@ -1,4 +1,4 @@
--- USES: _changes _places _new
+-- USES: _record _places _new
 -- Shared by the scripts that put a new task on a queue beside other changes. An item that waited in Redis is a packed
 -- array.
 
@@ -15,30 +15,29 @@ local function promise_followers(followers)
   if ok then promise(f[2] .. ' ' .. f[4]) end
 end
 
--- A task that follows another is in its trace, a child of its last run, and is given what it left. One whose runs are
--- roots has a link to that run, and the callback of a group stays beside the group.
-local function following(before, record, span, input)
-  local at, r = cmsgpack.unpack_one(record)
-  r[INPUT_LENGTH] = #input
+-- A task that follows another is in its trace, a child of its last run. One whose runs are roots has a link to that run,
+-- and the callback of a group stays beside the group. Returns its record, its span and its links, packed.
+local function following(before, record, span)
   local last = before[LAST_SPAN]
-  if last ~= '' and r[PARENT_SPAN] == '' then
-    span = span .. ',"links":[{"trace_id":"' .. string.sub(last, 1, 32) .. '","span_id":"' .. string.sub(last, 34) .. '"}]'
-  elseif last ~= '' and r[GATHERS] == '' then
-    r[TRACE_ID], r[TRACED_AT] = string.sub(last, 1, 32), before[TRACED_AT]
-    span = ',"trace_id":"' .. r[TRACE_ID] .. '","span_id":"' .. r[PARENT_SPAN]
-      .. '","parent_span_id":"' .. string.sub(last, 34)
-      .. '","trace_flags":' .. r[TRACE_FLAGS] .. r[TRACE_STATE]
+  if last == '' then return record, span, NIL end
+  local r, tail = unpacked(record)
+  if r[PARENT_SPAN] == '' then
+    return record, span, cmsgpack.pack(
+      '[{"trace_id":"' .. string.sub(last, 1, 32) .. '","span_id":"' .. string.sub(last, 34) .. '"}]')
   end
-  return cmsgpack.pack(r) .. string.sub(record, at + 1), span
+  if r[GATHERS] ~= '' then return record, span, NIL end
+  r[TRACE_ID], r[TRACED_AT] = string.sub(last, 1, 32), before[TRACED_AT]
+  return packed_record(r, tail), packed_span(r, r[PARENT_SPAN], string.sub(last, 34)), NIL
 end
 
 -- `before`: the record of the task that this one follows, nil for a task of its own.
 local function enqueue(item, source, input, before)
-  local id, head, fixed, about, counts, span, where, began, priority, when, followers, body = unpack(item)
+  local id, head, fixed, counts, span, where, began, priority, when, followers, body = unpack(item)
   local due, expires = times(when)
   local score = next_score(tonumber(priority))
   local record = new_record(due, expires, score, head, fixed, followers, input, body)
-  if before then record, span = following(before, record, span, input) end
+  local links = NIL
+  if before then record, span, links = following(before, record, span) end
   set(TASKS, id, record)
   if due > now then
     add(DELAYED, whole(due), id)
@@ -47,5 +46,5 @@ local function enqueue(item, source, input, before)
     add(READY_SINCE, NOW_US, id)
   end
   if not before then promise_followers(followers) end
-  tell('enqueued', false, source, new_event('', due, head, about, counts, span, where, began, ''), true)
+  tell_packed('enqueued', source, ENQUEUED_POSITIONS, new_event('', due, head, counts, span, where, began, links))
 end

@@ -18,7 +18,7 @@ local function is_revoked(id, name)
   return by_name == '0' or tonumber(by_name) > now
 end
 
-local function begin(id, r, tail, lease, where, span_id, fresh_trace_id, trace_age)
+local function begin(id, r, tail, lease, where, place, span_id, fresh_trace_id, trace_age)
   local verdict = is_revoked(id, r[NAME]) and 'revoked' or (r[EXPIRES] > 0 and r[EXPIRES] <= now and 'expired')
   if verdict then
     drop(READY_SINCE, id)
@@ -42,15 +42,14 @@ local function begin(id, r, tail, lease, where, span_id, fresh_trace_id, trace_a
   drop(READY_SINCE, id)
   add(RUNNING, whole(now + lease), id)
   add(RUNNING_SINCE, whole(now), id)
-  r[STATE], r[RUN], r[ATTEMPT], r[STARTED], r[WHERE] = 'running', r[RUN] + 1, r[ATTEMPT] + 1, now, where
+  r[STATE], r[RUN], r[ATTEMPT], r[STARTED] = 'running', r[RUN] + 1, r[ATTEMPT] + 1, now
   r[LAST_SPAN] = r[TRACE_ID] .. ':' .. span_id
-  r[ABOUT_RUN] = about_task(r) .. ',"started_at":' .. NOW .. ',"wait":' .. seconds(math.max(0, now - r[READY_AT])) .. where
-    .. ',"trace_id":"' .. r[TRACE_ID] .. '","span_id":"' .. span_id
-    .. (r[PARENT_SPAN] ~= '' and '","parent_span_id":"' .. r[PARENT_SPAN] or '')
-    .. '","trace_flags":' .. r[TRACE_FLAGS] .. r[TRACE_STATE] .. ',"trace_started_at":' .. seconds(r[TRACED_AT])
-    .. (links ~= '' and ',"links":[' .. links .. ']' or '')
+  r[RUN_PIECE] = struct.pack('>c0c0BdBdBdc0', packed_span(r, span_id, r[PARENT_SPAN]), place, 203, now / 1000000,
+    203, math.max(0, now - r[READY_AT]) / 1000000, 203, r[TRACED_AT] / 1000000,
+    links ~= '' and cmsgpack.pack('[' .. links .. ']') or NIL)
+  r[RUN_LENGTH] = #r[RUN_PIECE]
   save(id, r, tail)
-  tell('started', false, 'worker', {'', head_of(r, tail), r[ABOUT_RUN]})
+  tell_packed('started', 'worker', 32, packed_about(r, tail), about_live_run(r, tail))
   return 'started'
 end
 

@@ -8,7 +8,7 @@ local function unreadable(id, record, source, where)
   tell('error-internal', true, source, fragment .. ',"traceback":"The record of this task is unreadable."')
   if record == false then
     add(DEAD, whole(now), id)
-    tell('dead', false, source, fragment .. ',"end":"dead","first_ready_at":' .. NOW)
+    tell('dead', false, source, fragment .. ',"end":"dead","first_ready_at":' .. seconds(now))
   end
 end
 

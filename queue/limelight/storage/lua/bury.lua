@@ -11,7 +11,7 @@ redis.call('ZREM', RESERVED, id)
 drop(READY_SINCE, id)
 if ARGV[11] ~= '' and ARGV[12] ~= '0' then redis.pcall('SET', RESULT, ARGV[11], 'PX', ARGV[12]) end
 local head = ',"id":' .. cjson.encode(id) .. ',"task":"_unknown"'
-local event = head .. string.sub(about(r, tail), r[HEAD_LENGTH] + 1) .. ARGV[8] .. ARGV[10] .. about_trace(r)
+local event = head .. ',"priority":' .. r[PRIORITY] .. about_task(r) .. ARGV[8] .. ARGV[10] .. about_trace(r)
 tell('error-internal', true, 'worker', event .. ARGV[9])
 tell('dead', false, 'worker', event .. about_end(r, 'dead'))
 to_dead(id, r, tail, ARGV[8], ARGV[11], 'worker')

@@ -6,6 +6,12 @@
 -- Returns: ids, reserved ones first.
 local FORGOTTEN = 600000000  -- µs after its last heartbeat
 local UNHEARD = 60000000  -- µs that who never said that it lives has to say so
+-- See _events.lua.
+local replication, cluster = redis.pcall('INFO', 'replication'), redis.pcall('INFO', 'cluster')
+local alone = type(replication) == 'string' and type(cluster) == 'string'
+  and string.find(replication, 'connected_slaves:0\r', 1, true) and string.find(replication, 'role:master', 1, true)
+  and string.find(cluster, 'cluster_enabled:0', 1, true)
+redis.call('HSET', META, 'alone', alone and '1' or '0')
 local lease = tonumber(ARGV[6])
 if CAP ~= '0' and redis.call('HGET', META, 'max_age') ~= ARGV[8] then
   set(META, 'max_age', ARGV[8])

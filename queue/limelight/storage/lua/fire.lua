@@ -8,9 +8,13 @@ local due = tonumber(ARGV[7])
 local last = tonumber(redis.call('HGET', PERIODIC_RUNS, ARGV[6] .. ':due') or '0')
 if last ~= tonumber(ARGV[8]) or due <= last or due > now + 1000000 then return 0 end
 set(PERIODIC_RUNS, ARGV[6] .. ':due', ARGV[7])
+local function about_new(item)
+  local retries, delay = cmsgpack.unpack(item[4])
+  return about_head(item[2]) .. ',"retries":' .. retries .. ',"retry_delay":' .. delay .. ',"execute_time":null'
+end
 local item = {unpack(ARGV, 10, 9 + ITEM)}
 tell('scheduling-periodic', false, 'scheduler',
-  item[2] .. item[4] .. ',"execute_time":null,"due":' .. seconds(due) .. ARGV[9])
+  about_new(item) .. ',"due":' .. seconds(due) .. ARGV[9])
 enqueue(item, 'scheduler', '')
 wake(1)
 return 1

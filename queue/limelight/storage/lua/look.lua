@@ -13,7 +13,7 @@ local function described(id, buried, reason, size, r, tail)
   return {
     r[STATE], buried, reason, size, r[NAME], r[RUN], r[ATTEMPT], r[MAX_ATTEMPTS], r[RETRIES], r[RETRY_DELAY],
     whole(r[EXECUTE]), r[PRIORITY], r[REDELIVERIES], r[MAX_REDELIVERIES], whole(r[ENQUEUED]), whole(r[READY_AT]),
-    whole(r[STARTED]), r[WHERE], r[TRACE_ID], or_empty(redis.call('HGET', REVOKED, id)),
+    whole(r[STARTED]), about_place(r), r[TRACE_ID], or_empty(redis.call('HGET', REVOKED, id)),
     or_empty(redis.call('ZSCORE', RUNNING, id) or redis.call('ZSCORE', RESERVED, id)),
     ARGV[6] == '1' and body_of(r, tail) or '',
   }

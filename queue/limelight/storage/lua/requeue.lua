@@ -42,10 +42,9 @@ local function new_life(r, tail, span_id, fresh_trace_id)
   r[ENQUEUED], r[READY_AT], r[EXECUTE], r[STARTED], r[FIRST_READY] = now, now, 0, 0, 0
   r[RAN], r[BACKED_OFF], r[PARKED], r[EXPIRES] = 0, 0, 0, 0
   r[SCORE] = next_score(r[PRIORITY])
-  local head = string.gsub(head_of(r, tail), '"enqueued_at":[%d.]+$', '"enqueued_at":' .. NOW)
   local followers = followers_left(r, tail)
-  tail = head .. followers .. input_of(r, tail) .. body_of(r, tail)
-  r[HEAD_LENGTH], r[FOLLOWERS_LENGTH] = #head, #followers
+  tail = head_of(r, tail) .. followers .. input_of(r, tail) .. body_of(r, tail)
+  r[FOLLOWERS_LENGTH] = #followers
   return about(r, tail) .. new_span(r, span_id, fresh_trace_id) .. where, tail
 end
 

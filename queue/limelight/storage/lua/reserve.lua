@@ -5,6 +5,7 @@
 --       10 names this worker can start at once ("\nname\nname\n"), "" to start nothing,
 --       11 where (fragment), 12 µs after which a trace is too old to be joined,
 --       13 "1" to be handed also what ended instead of being started, as what it ended,
+--       14 where, packed (see _new.lua),
 --       then per task that may start: span id, trace id for a fresh trace
 -- Returns: {delayed tasks waiting for a worker, tasks still ready, {handed…}, …}
 -- Guard: a request number that was answered before is answered again with what is still the owner's.
@@ -48,8 +49,8 @@ if #heads > 0 then
       r[STATE], r[TOKEN] = 'reserved', token
       local verdict = 'reserved'
       if string.find(ARGV[10], '\n' .. r[NAME] .. '\n', 1, true) then
-        local at = 12 + 2 * #ids
-        verdict = begin(id, r, tail, lease, ARGV[11], ARGV[at], ARGV[at + 1], tonumber(ARGV[12]))
+        local at = 13 + 2 * #ids
+        verdict = begin(id, r, tail, lease, ARGV[11], ARGV[14], ARGV[at], ARGV[at + 1], tonumber(ARGV[12]))
       else
         save(id, r, tail)
         add(RESERVED, whole(now + lease), id)
