@@ -91,15 +91,14 @@ class Recorder:
             self._lost, self._lost_at = self.recently_lost + batch.lost, self._clock()
         if not batch.events or batch.events[-1].timestamp < self._clock() - _SHOWN_SECONDS:
             return
-        wants, failures = self._memory.timelines.wants, self._memory.failures
-        for event, (field, raw) in zip(batch.events, batch.written, strict=True):
-            if event.id is None:
-                continue
+        timelines, failures = self._memory.timelines, self._memory.failures
+        for at in timelines.picks(batch.events):
+            event = batch.events[at]
             failed = (event.error and event.outcome is not None) or event.status == EVENT_DEAD
             described = failed and failures.count(self._queue, event)
             self._failed |= failed
-            if described or wants(event.id):
-                self._take(field, raw, described=described)
+            if described or timelines.wants(event.id or ""):
+                self._take(*batch.written[at], described=described)
 
     @property
     def recently_lost(self) -> int:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import threading
 import zlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
 
 from limelight import events as contract
 from limelight.events import Event
+from limelight_exporter.fold import Told
 from limelight_exporter.spans import exported_span
 from limelight_exporter.trace_keep import NOTHING, TraceKeep
 
@@ -112,6 +113,23 @@ class Timelines:
     def wants(self, task_id: str) -> bool:
         """Whether a task's events are kept."""
         return task_id in self._kept or not zlib.crc32(task_id.encode("utf-8", "replace")) & self._mask
+
+    def picks(self, events: Sequence[Told]) -> Iterator[int]:
+        """Which events are to be looked at: those of tasks that are kept, and whatever failed.
+
+        This is done for every event there is, so it is one loop without a call of ours in it.
+        """
+        kept, mask, checksum = self._kept, self._mask, zlib.crc32
+        for at, event in enumerate(events):
+            task_id = event.id
+            if task_id is not None and (
+                not checksum(task_id.encode("utf-8", "replace")) & mask
+                or event.error
+                or task_id in kept
+                or event.status == contract.EVENT_DEAD
+            ):
+                yield at
+                mask = self._mask
 
     def take(self, event: Event, traceback_limit: int) -> None:
         """Note an event of a task that is kept from now on."""
