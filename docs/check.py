@@ -62,8 +62,8 @@ def places_table() -> str:
 
 
 _KINDS = {int: "whole number", float: "number", str: "text", type(None): "nil"}
-_AS = dict.fromkeys(("trace_state", "service", "links"), "JSON text or nil") | {
-    "further": "JSON text, an object, or nil"
+_AS = dict.fromkeys(("service", "links"), "JSON text or nil") | {
+    name: "JSON text, an object, or nil" for name in ("trace", "further")
 }
 
 
