@@ -13,6 +13,7 @@ import page_states as states
 import pytest
 from exporters import Scraped, get
 from page_states import ShownPage
+from running import consuming
 from servers import wait_until
 from starters import StartPrometheus
 from stream_writer import StreamWriter, finished
@@ -352,6 +353,32 @@ def test_a_task_is_found_by_its_id(redis_url: str, exporter: Exporter) -> None:
         b"Traceback of attempt 1" in get(f"{exporter.url}/?f={states.EMAIL}")[1]
     )  # as a form without scripts asks
     assert b"Not held here" in get(f"{exporter.url}/?task=0192f3a8-0000-7d0e-9b55-2f6f0c1a8e37")[1]
+
+
+def _halve(number: int) -> float:
+    if number == 13:
+        raise ValueError("an unlucky number")
+    return number / 2
+
+
+def test_what_real_workers_do_is_seen_from_enqueue_to_end(redis_url: str, exporter: Exporter) -> None:
+    queue = RedisQueue("mail", url=redis_url)
+    halve = queue.task(name="halve")(_halve)
+    _show(exporter.url, "where", f"{redis_url.removeprefix('redis://')} · no queue")
+    with consuming(queue):
+        done = [halve(number) for number in range(20)]
+        parts = _show(exporter.url, "n:mail:halve:completed", "20")
+        assert (parts["q:mail:dead"], parts["n:mail:halve:errors"]) == ("1", "1")
+        key = _failure_key(exporter.url)
+        assert parts[f"{key}:message"] == "an unlucky number"
+        assert "ValueError: an unlucky number" in parts[f"{key}:traceback"]
+        assert parts["note:consumers"] == "1 alive"
+        task = _parts(exporter.url, f"?task={done[3].id}")
+        assert task["titleline"].startswith("halvefinished")
+        told = [text for name, text in task.items() if name.startswith("e:")]
+        assert [
+            status in text for status, text in zip(("enqueued", "started", "finished"), told, strict=True)
+        ] == [True] * 3
 
 
 def test_a_task_that_was_not_chosen_is_told_where_it_is(redis_url: str, exporter: Exporter) -> None:

@@ -17,6 +17,7 @@ from .words import flag, quiet, section
 
 SHOWN_SECONDS: Final = 60.0
 MOST_ROWS: Final = 12
+_MOST_OF_A_KIND: Final = 4
 _SHORTEST_WAIT: Final = 0.9
 _TICKS: Final = ((0.0, "−60 s"), (25.0, "−45"), (50.0, "−30"), (75.0, "−15"), (100.0, "now"))
 _RETURNED: Final = frozenset({contract.EVENT_INTERRUPTED, contract.EVENT_LOST, contract.EVENT_REDELIVERED})
@@ -115,15 +116,18 @@ def _is_recent(timeline: Timeline, now: float) -> bool:
 
 
 def _chosen(timelines: Sequence[Timeline], now: float) -> Sequence[Timeline]:
-    """Where there are too many: what runs, what failed, then what took longest; the newest first among the chosen."""
-
-    def weight(timeline: Timeline) -> tuple[bool, bool, float]:
-        parts = list(stretches(timeline, now))
-        spent = parts[-1].end - parts[0].start if parts else 0.0
-        return _runs(timeline), any(step.failed for step in timeline.steps), spent
-
-    chosen = {one.id for one in sorted(timelines, key=weight, reverse=True)[:MOST_ROWS]}
+    """Where there are too many: some of what runs, some of what failed, then what took longest; the newest first."""
+    runs = [one for one in timelines if _runs(one)][:_MOST_OF_A_KIND]
+    failed = [one for one in timelines if any(step.failed for step in one.steps)][:_MOST_OF_A_KIND]
+    chosen = {one.id for one in (*runs, *failed)}
+    others = sorted(timelines, key=lambda one: _seconds(one, now), reverse=True)
+    chosen.update([one.id for one in others if one.id not in chosen][: MOST_ROWS - len(chosen)])
     return [one for one in timelines if one.id in chosen]
+
+
+def _seconds(timeline: Timeline, now: float) -> float:
+    parts = list(stretches(timeline, now))
+    return parts[-1].end - parts[0].start if parts else 0.0
 
 
 def _row(timeline: Timeline, now: float) -> Node:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Sequence
 from typing import Any, cast
+
+import page_states as states
 
 from limelight.events import Event
 from limelight_exporter.fold import decode
 from limelight_exporter.page.failures import MOST_GROUPS, Failures, Group
 from limelight_exporter.page.history import SLOTS, slot_of
 from limelight_exporter.page.keepsake import Keepsake
+from limelight_exporter.page.nodes import render
 from limelight_exporter.page.recorder import Memory, Recorder
 from limelight_exporter.page.timelines import MOST_STEPS, MOST_TASKS, Timelines, cut_in_the_middle
-from limelight_exporter.page.waterfall import state_of, stretches
+from limelight_exporter.page.waterfall import MOST_ROWS, recent_tasks, state_of, stretches
 from limelight_exporter.stream_source import Batch, Position
 
 NOW = 1_795_359_900.0
@@ -218,6 +222,24 @@ def test_an_id_that_is_none_of_ours_is_not_kept() -> None:
     timelines = Timelines()
     timelines.take(Event(status="enqueued", queue="mail", seq=1, timestamp=NOW, id="x" * 10_000), 0)
     assert not timelines.recent()
+
+
+def test_where_there_are_too_many_tasks_some_of_each_kind_are_drawn() -> None:
+    story = states.Story()
+    for at in range(30):
+        story.task("fails", (30.0 - at / 10, 0.1, "error"), (20.0 - at / 10, 0.1, "success"), queued=31.0)
+    for at in range(30):
+        story.task("works", (9.0 - at / 10, 0.1 + at / 1_000, "success"), queued=9.1)
+    story.task("long", (50.0, 9.0, "success"), queued=50.1)
+    story.task("now", (5.0, 5.0, "running"), queued=5.1)
+    drawn = render(
+        recent_tasks(states.facts(states.queue(states.view("mail"), {}), timelines=story.timelines))
+    )
+    names = re.findall(r">(fails|works|long|now)</a>", drawn)
+    assert len(names) == MOST_ROWS
+    assert names.count("fails") >= 4
+    assert {"long", "now"} <= set(names)
+    assert names.index("now") == 0
 
 
 def test_a_life_is_waits_runs_and_back_offs_in_turn() -> None:
