@@ -444,7 +444,7 @@ class Delivery(RuleBasedStateMachine):
         purged = {event["id"] for event in events if event["status"] == "purged"}
         promised = set()
         for head, (then, error) in self.followers.items():
-            if head in records and records[head][0] != "dead":
+            if head in records and field_of(records[head], "STATE") != "dead":
                 promised |= {then} if ends[head] else {then, error}
             assert (then in enqueued) == ("success" in ends[head]), head
             assert (error in enqueued) == ("dead" in ends[head]), head
