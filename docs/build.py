@@ -28,8 +28,8 @@ NAVIGATION: Final[dict[str, Sequence[str]]] = {
         "administration.md", "looking.md", "redis.md",
     ),
     "Observe": (
-        "events.md", "metrics.md", "exactness.md", "exporter.md", "tracing.md", "tracing-export.md", "dashboards.md", "live-page.md",
-        "alerts.md", "drill.md",
+        "events.md", "metrics.md", "exactness.md", "exporter.md", "tracing.md", "tracing-export.md", "dashboards.md",
+        "live-page.md", "alerts.md", "drill.md",
     ),
     "Runbooks": ("runbooks/*.md",),
     "Run": ("deployment.md", "kubernetes.md", "scaling.md", "security.md", "compatibility.md"),

@@ -7,9 +7,13 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
+
+import msgspec
 
 from limelight import events
 from limelight.lifecycle import NEXT
+from limelight.packed_event import PackedEvent
 from limelight_exporter.catalog import CATALOG, Section
 from limelight_exporter.options import OPTIONS, Option
 
@@ -46,6 +50,23 @@ def statuses_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def places_table() -> str:
+    """What stands where in a packed event."""
+    lines = ["| place | key | as |", "|---|---|---|"]
+    for place, field in enumerate(msgspec.structs.fields(PackedEvent)):
+        kind = _AS.get(field.name) or " or ".join(
+            _KINDS[one] for one in get_args(field.type) or (field.type,)
+        )
+        lines.append(f"| {place} | `{field.name}` | {kind} |")
+    return "\n".join(lines) + "\n"
+
+
+_KINDS = {int: "whole number", float: "number", str: "text", type(None): "nil"}
+_AS = dict.fromkeys(("service", "links"), "JSON text or nil") | dict.fromkeys(
+    ("trace", "further"), "JSON text, an object, or nil"
+)
+
+
 def lifecycle_table() -> str:
     """The ways between the states of a task."""
     lines = ["| from | by | to |", "|---|---|---|"]
@@ -73,6 +94,7 @@ GENERATED = {
     ("docs/exporter.md", "options"): options_table,
     ("docs/metrics.md", "catalogue"): metrics_table,
     ("docs/events.md", "statuses"): statuses_table,
+    ("docs/events.md", "places"): places_table,
     ("docs/delivery.md", "lifecycle"): lifecycle_table,
 }
 

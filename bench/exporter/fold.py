@@ -117,9 +117,9 @@ class PrometheusClient:
         for event in read_all(client, queue):
             self.count(event)
 
-    def count(self, event: Event) -> None:
+    def count(self, event: Event | PackedEvent) -> None:
         """Fold one event."""
-        where, task = event.queue, event.task or ""
+        where, task = telling.QUEUE, event.task or ""
         self.events.labels(where, event.status).inc()
         if event.status == "enqueued":
             self.enqueued.labels(where, task).inc()
@@ -131,7 +131,8 @@ class PrometheusClient:
             self.duration.labels(where, task, "ok").observe(event.duration, exemplar(event))
             self.judge(event, "duration", event.duration, 1)
         if event.end is not None:
-            phases = (event.waited_seconds, event.ran_seconds, event.backed_off_seconds, event.parked_seconds)
+            spent = (event.waited_seconds, event.ran_seconds, event.backed_off_seconds, event.parked_seconds)
+            phases = [seconds or 0.0 for seconds in spent]
             self.completed.labels(where, task, event.end).inc()
             self.latency.labels(where, task).observe(sum(phases), exemplar(event))
             for phase, seconds in zip(PHASES, phases, strict=True):
@@ -139,13 +140,13 @@ class PrometheusClient:
             self.judge(event, "latency", sum(phases), 60)
             self.judge(event, "success", 0, 0)
 
-    def judge(self, event: Event, objective: str, seconds: float, threshold: float) -> None:
+    def judge(self, event: Event | PackedEvent, objective: str, seconds: float, threshold: float) -> None:
         """Count one evaluation."""
         verdict = "good" if seconds <= threshold else "bad"
-        self.evaluations.labels(event.queue, event.task or "", objective, verdict).inc()
+        self.evaluations.labels(telling.QUEUE, event.task or "", objective, verdict).inc()
 
 
-def exemplar(event: Event) -> dict[str, str] | None:
+def exemplar(event: Event | PackedEvent) -> dict[str, str] | None:
     """The span to point at."""
     if not event.trace_flags & 1:
         return None

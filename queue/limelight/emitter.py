@@ -30,7 +30,7 @@ class RedisEventEmitter:
 
     Attributes:
         channel: Pub/sub channel of live events; None for the queue's own, "" for none.
-        max_events: Entries that the stream may hold (it holds few while an exporter runs; about 600 bytes each).
+        max_events: Entries that the stream may hold (it holds few while an exporter runs; about 340 bytes each).
         max_age_seconds: How long an event may stay, 0 for as long as `max_events` allows; a reader of the stream that
             is away for longer is not waited for.
     """
@@ -130,7 +130,7 @@ class Speaker:
     """
 
     def __init__(self, service: Mapping[str, str]) -> None:
-        self.id = uuid.uuid4().hex
+        self.id = uuid.uuid4().hex[:16]
         self.pid = os.getpid()
         self.host = socket.gethostname()
         self._service = dict(service)

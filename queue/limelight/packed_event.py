@@ -7,7 +7,7 @@ the end only, and readers ignore what they do not know.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import msgspec
@@ -101,7 +101,36 @@ _json_object: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 def decode_packed(queue: str, raw: bytes) -> Event:
     """The event that stands packed on a queue's stream; raises ``msgspec.DecodeError`` on anything else."""
-    return msgspec.convert(_unpack(raw).keys(queue), Event)
+    told = _unpack(raw)
+    if told.further is not None or told.links is not None or told.trace_state is not None:
+        return msgspec.convert(told.keys(queue), Event)
+    here = {"start": told.span_start, "end": told.span_end}
+    if told.started_at is None:
+        now = f"{round(told.timestamp * 1e6)}000"
+        here = {name: now if at is None else at for name, at in here.items()}
+    return Event(
+        status=told.status, queue=queue, seq=told.seq, timestamp=told.timestamp, v=told.v, emitter=told.emitter,
+        source=told.source, id=told.id, task=told.task, retries=told.retries, retry_delay=told.retry_delay,
+        execute_time=told.execute_time, run=told.run, attempt=told.attempt, max_attempts=told.max_attempts,
+        priority=told.priority, enqueued_at=told.enqueued_at, ready_at=told.ready_at, started_at=told.started_at,
+        wait=told.wait, duration=told.duration, outcome=told.outcome, end=told.end,
+        first_ready_at=told.first_ready_at, waited_seconds=told.waited_seconds or 0.0,
+        ran_seconds=told.ran_seconds or 0.0, backed_off_seconds=told.backed_off_seconds or 0.0,
+        parked_seconds=told.parked_seconds or 0.0, retries_used=told.retries_used or 0, host=told.host, pid=told.pid,
+        worker=told.worker, service=None if told.service is None else _service(told.service),
+        trace_id=told.trace_id, span_id=told.span_id, parent_span_id=told.parent_span_id,
+        trace_flags=told.trace_flags, trace_started_at=told.trace_started_at,
+        span_start=_text(here["start"]), span_end=_text(here["end"]),
+        group_id=told.group_id, group_size=told.group_size if told.group_id is not None else 0,
+    )  # fmt: skip
+
+
+def _text(nanoseconds: str | int | None) -> str | None:
+    return None if nanoseconds is None else str(nanoseconds)
+
+
+_service: Final = lru_cache(maxsize=1_000)(_json_object)
+"""Of a text that is the same for all events of a process; nobody changes what it says."""
 
 
 def decoders(queue: str) -> Mapping[bytes, Callable[[bytes], Event]]:

@@ -39,6 +39,10 @@ def test_alerts_reach_alertmanager_and_go_when_things_are_broken_and_mended(tmp_
         drill = run(stage, [[fault] for fault in ALL if fault.what in SHORT], CONSOLE.print)
     CONSOLE.print(table(drill))
     assert wrong(drill) == [], f"logs: {tmp_path}"
+    hidden = [one.labels for one in drill.courses if one.hidden]
+    assert expected("CollectorFailing", "limelight-storage", collector="queues") in hidden, (
+        "RedisDown explains it"
+    )
 
 
 def test_every_alert_is_struck_live_or_said_not_to_be() -> None:

@@ -1,12 +1,13 @@
 """Workers take tasks in batches: quick where tasks are quick, and nobody waits behind a slow one."""
 
 import collections
+import json
 import threading
 import time
 from typing import Any
 
 import pytest
-from running import consuming, has_ended, is_accounted_for, statuses, told
+from running import client_of, consuming, has_ended, is_accounted_for, statuses, told
 from servers import wait_until
 from starters import OwnRedis
 
@@ -338,3 +339,25 @@ def test_the_most_that_is_taken_at_once_is_bounded(queue: RedisQueue) -> None:
         wait_until(lambda: not queue.storage.address.client().hlen(queue.keys["tasks"]))
     together = collections.Counter(event["timestamp"] for event in told(queue, status="started"))
     assert max(together.values()) <= MOST
+
+
+def test_whoever_subscribes_while_a_consumer_runs_hears_every_start_and_end_from_then_on(
+    redis_url: str,
+) -> None:
+    """Their JSON is made only where somebody may hear it."""
+    queue = RedisQueue("heard", url=redis_url)
+    note = queue.task(name="note")(lambda: None)
+    meta = queue.keys["meta"]
+    with consuming(queue):
+        note().get(blocking=True, timeout=10)
+        wait_until(lambda: client_of(queue).hget(meta, "alone") == b"1")
+        note().get(blocking=True, timeout=10)
+        for subscribe in ("subscribe", "psubscribe"):
+            with client_of(queue).pubsub() as listener:
+                getattr(listener, subscribe)(queue.storage.channel)
+                assert listener.get_message(timeout=5)
+                task_id = note().id
+                wait_until(lambda task_id=task_id: has_ended(queue, task_id))
+                heard = [json.loads(listener.get_message(timeout=5)["data"]) for _ in ("started", "finished")]
+            on_stream = [event for event in told(queue, id=task_id) if event["status"] != "enqueued"]
+            assert heard == on_stream

@@ -163,7 +163,7 @@ def test_the_standard_variables_turn_traces_off(
 ) -> None:
     monkeypatch.setenv(name, value)
     tell_runs(StreamWriter(redis_url), 1)
-    with exporter(redis_url, otlp_receiver) as running:
+    with exporter(redis_url, otlp_receiver, page=False) as running:
         wait_until(lambda: get(f"{running.url}/-/ready")[0] == 200)
         assert b"no OTLP endpoint" in get(running.url)[1]
     assert not otlp_receiver.requests

@@ -294,6 +294,18 @@ def test_records_have_the_same_bytes(real: redis.Redis, memory: redis.Redis) -> 
         assert memory.eval(script, 0, broken) == real.eval(script, 0, broken)
 
 
+def test_fields_of_a_fixed_layout_have_the_same_bytes(real: redis.Redis, memory: redis.Redis) -> None:
+    layout = ">BHI4i8i2ssI8d"
+    packs = f"return struct.pack('{layout}c0', 248, 220, 7, -3, -4095, 'ready', '', 1785385036362909, 0.1, 'tail')"
+    bytes_of = real.eval(packs, 0)
+    assert memory.eval(packs, 0) == bytes_of
+    reads = f"local r = {{struct.unpack('{layout}', ARGV[1])}} r[9] = tostring(r[9]) return r"
+    assert memory.eval(reads, 0, bytes_of) == real.eval(reads, 0, bytes_of)
+    script = f"return pcall(struct.unpack, '{layout}', ARGV[1]) and 1 or 0"
+    for broken in (b"", bytes_of[:3], bytes_of[:22], bytes_of[:-5]):
+        assert memory.eval(script, 0, broken) == real.eval(script, 0, broken) == 0
+
+
 @given(RECORDS)
 def test_what_was_packed_is_unpacked(value: Any) -> None:
     assert list(Unpacker(packed(_as_seen(value)))) == [value]

@@ -15,7 +15,7 @@ def promtool(*words: str | Path, cwd: Path | None = None) -> subprocess.Complete
     """Run it to its end."""
     binary = needed(shutil.which("promtool"), "promtool", "apt install prometheus")
     return subprocess.run(
-        [binary, *map(str, words)], cwd=cwd, capture_output=True, text=True, check=False, timeout=110
+        [binary, *map(str, words)], cwd=cwd, capture_output=True, text=True, check=False, timeout=280
     )
 
 

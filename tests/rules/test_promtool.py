@@ -18,6 +18,7 @@ def test_the_rules_and_the_configuration_are_sound() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_every_alert_fires_stays_quiet_and_clears_as_its_cases_say() -> None:
     assert list(failures(sorted((FOLDER / "tests").glob("*.test.yaml")))) == []
 

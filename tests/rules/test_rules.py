@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 import re
 import shlex
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import yaml
 from click.testing import CliRunner
 from promql_names import faults
 from rules.rule_files import (
@@ -22,6 +24,7 @@ from rules.rule_files import (
 )
 
 from alerting.__main__ import content
+from alerting.__main__ import main as generate
 from alerting.settings import Limits, Settings, written
 from limelight.cli.main import limelight
 from limelight.emitter import RedisEventEmitter
@@ -59,6 +62,34 @@ def test_every_alert_that_was_asked_for_is_there() -> None:
 )
 def test_a_rule_names_only_metrics_and_labels_that_exist(rule: dict[str, Any]) -> None:
     assert faults(rule["expr"], recorded_labels()) == []
+
+
+@pytest.mark.parametrize(
+    "rule", [*recordings(), *alerts()], ids=lambda rule: rule.get("alert") or rule["record"]
+)
+def test_a_rule_keeps_clusters_namespaces_and_jobs_apart(rule: dict[str, Any]) -> None:
+    clauses = re.findall(r"\b(?:by|on) \(([^)]*)\)", rule["expr"])
+    assert [one for one in clauses if one and not one.startswith("cluster, namespace, job")] == []
+
+
+def test_an_alert_hides_only_what_belongs_to_the_same_redis() -> None:
+    file = ROOT / "deploy" / "alertmanager" / "alertmanager.yml"
+    hiding = yaml.safe_load(file.read_text(encoding="utf-8"))["inhibit_rules"]
+    assert [rule for rule in hiding if not {"cluster", "namespace", "job"} <= set(rule["equal"])] == []
+    named = {f"Limelight{name}" for name in re.findall(r"[(|](\w+)(?=[|)])", str(hiding))}
+    named |= set(re.findall(r"Limelight[A-Z]\w+", str(hiding)))
+    assert named <= set(alert_names())
+
+
+def test_a_site_can_have_its_own_addresses_and_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["--grafana", "https://g.example/", "--runbooks", "https://d.example/r", "--jobs", "queues-.+"]
+    monkeypatch.setattr("sys.argv", ["alerting", *words, "--into", str(tmp_path)])
+    generate()
+    made = (tmp_path / "limelight-alerts.rules.yaml").read_text(encoding="utf-8")
+    assert "https://g.example/d/limelight-queue/?var-queue={{ $labels.queue | urlquery }}" in made
+    assert "https://d.example/r/LimelightQueueAge/" in made
+    assert 'up{job=~"queues-.+"}' in made
+    assert "localhost" not in made
 
 
 @pytest.mark.parametrize("rule", recordings(), ids=lambda rule: rule["record"])

@@ -140,14 +140,14 @@ _FOLD: Final = (
             alert=alert,
             rule="one more fires at once, and clears; born at one as well",
             given=[
-                series(metric, "7x30 8x40", **labels),
-                series(catalog.BUILD_INFO, "1x70", version="1"),
-                series(metric, "_x30 1x40", queue="new", **labels),
+                series(metric, "7x17 8x25", **labels),
+                series(catalog.BUILD_INFO, "1x45", version="1"),
+                series(metric, "_x17 1x25", queue="new", **labels),
             ],
             firing={
-                "29m": [],
-                "32m": [{**QUEUE, **labels, **severity}, {"queue": "new", **labels, **severity}],
-                "60m": [],
+                "16m": [],
+                "19m": [{**QUEUE, **labels, **severity}, {"queue": "new", **labels, **severity}],
+                "40m": [],
             },
         )
         for alert, metric, labels, severity in _COUNTERS
@@ -158,10 +158,10 @@ _FOLD: Final = (
             rule="a total that stands still is quiet, also when another exporter takes over",
             given=[
                 series(catalog.BUILD_INFO, "1x60", version="1"),
-                series(metric, "7x30 _x30", **labels),
-                series(metric, "_x30 7x30", instance="b", **labels),
+                series(metric, "7x17 _x20", **labels),
+                series(metric, "_x18 7x20", instance="b", **labels),
             ],
-            firing={"10m": [], "32m": [], "50m": []},
+            firing={"10m": [], "19m": [], "35m": []},
         )
         for alert, metric, labels, _ in _COUNTERS
     ),
