@@ -118,11 +118,15 @@ def _is_recent(timeline: Timeline, now: float) -> bool:
 def _chosen(timelines: Sequence[Timeline], now: float) -> Sequence[Timeline]:
     """Where there are too many: some of what runs, some of what failed, then what took longest; the newest first."""
     runs = [one for one in timelines if _runs(one)][:_MOST_OF_A_KIND]
-    failed = [one for one in timelines if any(step.failed for step in one.steps)][:_MOST_OF_A_KIND]
+    failed = [one for one in timelines if _failed(one)][:_MOST_OF_A_KIND]
     chosen = {one.id for one in (*runs, *failed)}
-    others = sorted(timelines, key=lambda one: _seconds(one, now), reverse=True)
+    others = sorted(timelines, key=lambda one: (not _failed(one), _seconds(one, now)), reverse=True)
     chosen.update([one.id for one in others if one.id not in chosen][: MOST_ROWS - len(chosen)])
     return [one for one in timelines if one.id in chosen]
+
+
+def _failed(timeline: Timeline) -> bool:
+    return any(step.failed for step in timeline.steps)
 
 
 def _seconds(timeline: Timeline, now: float) -> float:
