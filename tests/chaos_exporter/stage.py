@@ -302,6 +302,9 @@ class Stage:
     def _go_back(self) -> str:
         """Take Redis back, and perhaps the exporters down at that very moment."""
         assert self._machine is not None
+        self.actors["producer"].signal(
+            signal.SIGSTOP
+        )  # until all has gone back: or much is enqueued in between
         self._have_exporters_ready()
         victims = self._chance.choice(((), EXPORTERS[:1], EXPORTERS[1:], EXPORTERS))
         return self._machine.go_back([lambda name=name: self._kill(name) for name in victims])
