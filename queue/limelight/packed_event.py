@@ -102,7 +102,7 @@ _json_object: Final = msgspec.json.Decoder(dict[str, Any]).decode
 def decode_packed(queue: str, raw: bytes) -> Event:
     """The event that stands packed on a queue's stream; raises ``msgspec.DecodeError`` on anything else."""
     told = _unpack(raw)
-    if told.further is not None or told.links is not None or told.trace_state is not None:
+    if told.further is not None or told.links is not None or told.trace is not None:
         return msgspec.convert(told.keys(queue), Event)
     here = {"start": told.span_start, "end": told.span_end}
     if told.started_at is None:
