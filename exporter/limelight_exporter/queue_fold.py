@@ -137,6 +137,8 @@ class QueueFold:
         self._report(batch)
         take_in(self.state, batch, self._onlooker)
         self._folded = (self.state, batch.position)
+        if self._onlooker is not None:
+            self._onlooker.see(batch)  # only now: whatever it does, nothing is folded twice
         if not batch.more or self.position.seq >= self._first_target:
             self.caught_up = True
         return batch.more
@@ -265,8 +267,6 @@ def take_in(state: QueueState, batch: Batch[Told], onlooker: Onlooker | None = N
         state.begin_hour(hour)
         for part in (events,) if onlooker is None else onlooker.parts(state, events):
             state.fold(part)
-    if onlooker is not None:
-        onlooker.see(batch)
 
 
 def _remarks(batch: Batch[Told]) -> Iterator[Op]:

@@ -24,6 +24,7 @@ from limelight_exporter import catalog
 from limelight_exporter.config import settings
 from limelight_exporter.exporter import Exporter
 from limelight_exporter.page import formats
+from limelight_exporter.page.timelines import Timelines
 from limelight_exporter.web import protocol, viewers
 
 STREAM = b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -407,6 +408,17 @@ def test_redis_goes_and_comes_and_the_page_says_so(own_redis: Any) -> None:
         ) in {0, None}
         redis.start()
         wait_until(lambda: "banner" not in _parts(exporter.url), 20, "Redis is back")
+
+
+def test_a_fault_of_the_page_makes_no_metric_wrong(
+    redis_url: str, exporter: Exporter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Timelines, "take", lambda *_: 1 / 0)
+    StreamWriter(redis_url).tell_all([("finished", finished() | {"id": states.EMAIL})] * 7)
+    labels = {"queue": "mail", "task": "send", "outcome": "success"}
+    wait_until(lambda: Scraped(exporter.url).value("limelight_tasks_completed_total", **labels), 15, "folded")
+    assert Scraped(exporter.url).value("limelight_tasks_completed_total", **labels) == 7
+    assert "a fault in the live page's memory" in caplog.text
 
 
 def test_a_scrape_counts_who_looks(exporter: Exporter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -22,6 +23,7 @@ from .tallies import Totals, totals_of
 from .timelines import Timelines
 
 _SHOWN_SECONDS = SLOT_SECONDS * SLOTS
+_log = logging.getLogger(__name__)
 
 
 class Memory:
@@ -86,7 +88,16 @@ class Recorder:
         return state.look(lambda counters, histograms: totals_of(counters, histograms, self._memory.buckets))
 
     def see(self, batch: Batch[Told]) -> None:
-        """Remember what of a batch the page may show: of a replay of what is older than that, nothing."""
+        """Remember what of a batch the page may show: of a replay of what is older than that, nothing.
+
+        A fault of ours is told, and costs the page what is in the batch, and the metrics nothing.
+        """
+        try:
+            self._see(batch)
+        except Exception:
+            _log.exception("queue %s: a fault in the live page's memory", self._queue)
+
+    def _see(self, batch: Batch[Told]) -> None:
         if batch.lost:
             self._lost, self._lost_at = self.recently_lost + batch.lost, self._clock()
         if not batch.events or batch.events[-1].timestamp < self._clock() - _SHOWN_SECONDS:
