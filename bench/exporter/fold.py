@@ -119,7 +119,7 @@ class PrometheusClient:
 
     def count(self, event: Event | PackedEvent) -> None:
         """Fold one event."""
-        where, task = QUEUE, event.task or ""
+        where, task = telling.QUEUE, event.task or ""
         self.events.labels(where, event.status).inc()
         if event.status == "enqueued":
             self.enqueued.labels(where, task).inc()
@@ -143,7 +143,7 @@ class PrometheusClient:
     def judge(self, event: Event | PackedEvent, objective: str, seconds: float, threshold: float) -> None:
         """Count one evaluation."""
         verdict = "good" if seconds <= threshold else "bad"
-        self.evaluations.labels(QUEUE, event.task or "", objective, verdict).inc()
+        self.evaluations.labels(telling.QUEUE, event.task or "", objective, verdict).inc()
 
 
 def exemplar(event: Event | PackedEvent) -> dict[str, str] | None:
