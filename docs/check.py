@@ -62,8 +62,9 @@ def places_table() -> str:
 
 
 _KINDS = {int: "whole number", float: "number", str: "text", type(None): "nil"}
-_AS = dict.fromkeys(("service", "links"), "JSON text or nil") | {
-    name: "JSON text, an object, or nil" for name in ("trace", "further")
+_AS = {
+    **dict.fromkeys(("service", "links"), "JSON text or nil"),
+    **dict.fromkeys(("trace", "further"), "JSON text, an object, or nil"),
 }
 
 
