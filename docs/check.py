@@ -62,9 +62,10 @@ def places_table() -> str:
 
 
 _KINDS = {int: "whole number", float: "number", str: "text", type(None): "nil"}
-_AS = dict.fromkeys(("service", "links"), "JSON text or nil") | dict.fromkeys(
-    ("trace", "further"), "JSON text, an object, or nil"
-)
+_AS = {
+    **dict.fromkeys(("service", "links"), "JSON text or nil"),
+    **dict.fromkeys(("trace", "further"), "JSON text, an object, or nil"),
+}
 
 
 def lifecycle_table() -> str:

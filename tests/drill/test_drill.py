@@ -26,7 +26,7 @@ SHORT = (
     "Redis is killed",
 )
 ALL = (*WORK_FAULTS, *MAIN_FAULTS, *STORAGE_FAULTS, *PIPELINE_FAULTS)
-NOT_LIVE = {"LimelightEventLag", "LimelightScrapeSlow", "LimelightSnapshotStale"}
+NOT_LIVE = {"LimelightEventLag", "LimelightGroupDisagrees", "LimelightScrapeSlow", "LimelightSnapshotStale"}
 
 
 @pytest.mark.slow

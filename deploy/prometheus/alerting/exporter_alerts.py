@@ -76,6 +76,7 @@ def group(settings: Settings) -> Group:
         _exporter_absent(settings),
         _queue_unmonitored(settings),
         _queues_left_out(settings),
+        _group_disagrees(settings),
         _event_lag(settings),
         *_counted(settings),
         *_span_export_failing(settings),
@@ -152,6 +153,18 @@ def _queues_left_out(settings: Settings) -> Alert:
         severity="warning",
         summary="Some queues are not served at all.",
         description="{{ $value | humanize }} queues are left out: too many of them, or names that cannot be used.",
+        dashboard="exporter",
+    )
+
+
+def _group_disagrees(settings: Settings) -> Alert:
+    return Alert(
+        name="GroupDisagrees",
+        expr=f"{newest(catalog.GROUP_AGREES, *QUEUE, how='min')} == 0",
+        wait=settings.span("10m"),
+        severity="warning",
+        summary="Exporters of one group have different settings, and so different numbers.",
+        description="Exporters that share the snapshot of {{ $labels.queue }} have other buckets or limits than each other.",
         dashboard="exporter",
     )
 

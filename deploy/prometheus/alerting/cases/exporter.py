@@ -114,6 +114,21 @@ _TARGETS: Final = (
         given=[series(catalog.QUEUES_LEFT_OUT, "0x5 1x2 0x20")],
         firing={"7m": [], "20m": []},
     ),
+    Case(
+        alert="GroupDisagrees",
+        rule="settings that differ fire once for two exporters, and clear when they are one again",
+        given=[
+            series(catalog.GROUP_AGREES, "1x5 0x20 1x10"),
+            series(catalog.GROUP_AGREES, "1x35", instance="b"),
+        ],
+        firing={"10m": [], "20m": _ONE, "30m": []},
+    ),
+    Case(
+        alert="GroupDisagrees",
+        rule="while settings are rolled out they may differ",
+        given=[series(catalog.GROUP_AGREES, "1x5 0x8 1x20")],
+        firing={"12m": [], "16m": [], "30m": []},
+    ),
 )
 
 _FOLD: Final = (
