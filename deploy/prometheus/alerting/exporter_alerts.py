@@ -164,7 +164,7 @@ def _group_disagrees(settings: Settings) -> Alert:
         wait=settings.span("10m"),
         severity="warning",
         summary="Exporters of one group have different settings, and so different numbers.",
-        description="Exporters that share the snapshot of {{ $labels.queue }} have other buckets or limits than each other.",
+        description="Exporters of {{ $labels.queue }} share a snapshot, but not their buckets or limits.",
         dashboard="exporter",
     )
 
