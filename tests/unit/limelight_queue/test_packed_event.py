@@ -67,7 +67,10 @@ def test_a_span_that_ends_with_its_event_need_not_say_so() -> None:
 def test_an_event_with_nothing_unusual_says_the_same() -> None:
     plain = [*STARTED[:23], None, *STARTED[24:]]
     assert "trace_state" not in read(plain)
-    assert read([*plain, 0.5, 1, 2, "success", None, "success", 1.0, 0.25, 0.5, 0.0, 0.0, 0])["retries_used"] == 0
+    assert (
+        read([*plain, 0.5, 1, 2, "success", None, "success", 1.0, 0.25, 0.5, 0.0, 0.0, 0])["retries_used"]
+        == 0
+    )
     assert read([*plain[:9], "group", 4, *plain[11:]])["group_size"] == 4
 
 
