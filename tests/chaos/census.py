@@ -16,7 +16,10 @@ from .periodic import PERIODS
 from .reader import READER
 
 Check = Callable[["Queue"], Iterator[str]]
-_META: Final = {"seq", "order", "epoch", "last_seen", "reap_after", "longest_lease", "last_check", "looks"}
+_META: Final = {
+    *("seq", "order", "epoch", "last_seen", "reap_after", "longest_lease", "last_check", "looks"),
+    *("alone", "max_age"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,5 +155,6 @@ ALLOWED: Final[Mapping[str, Check]] = {
     "wake": _short,
     "cursors": _of_known_readers,
     f"snap:{DEFAULT_GROUP}": _anything,  # one per exporter group
+    f"snap:{DEFAULT_GROUP}:failures": _anything,  # the same, bounded in groups, gone a day after the last failure
 }
 """What may stay for good, each with its bound; a pattern of what follows the queue's prefix → its check."""
