@@ -241,7 +241,7 @@ _FROM_REDIS: Final = (
     _gauge(
         ABANDONED,
         ("queue", "consumer"),
-        "Threads of a consumer that are stuck in tasks that would not stop when their time was over.",
+        "Threads that a consumer gave up since it began, stuck in tasks that would not stop when their time was over.",
     ),
     _gauge(PERIODIC_SUCCESS, _QT, "When a run of this periodic task last succeeded, Unix time."),
     _gauge(PERIODIC_NEXT, _QT, "When this periodic task is due next, Unix time."),
@@ -304,7 +304,7 @@ _ABOUT_EXPORTER: Final = (
     _own(
         QUEUES_LEFT_OUT,
         (),
-        "Queues that are not served, because their names cannot be used or there are too many.",
+        "Queues that are not served, because there are more than may be.",
     ),
     _own(LAG_EVENTS, _Q, "Events not yet folded when the scrape arrived."),
     _own(LAG_SECONDS, _Q, "Age of the folded position against the newest event when the scrape arrived."),

@@ -152,7 +152,7 @@ def _queues_left_out(settings: Settings) -> Alert:
         wait=settings.span("5m"),
         severity="warning",
         summary="Some queues are not served at all.",
-        description="{{ $value | humanize }} queues are left out: too many of them, or names that cannot be used.",
+        description="{{ $value | humanize }} queues are left out: there are more than may be.",
         dashboard="exporter",
     )
 
