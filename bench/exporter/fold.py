@@ -18,6 +18,7 @@ from limelight.events import Event
 from limelight.packed_event import PackedEvent, decode_whole
 from limelight.storage.links import Links
 from limelight_exporter.catalog import BUCKETS, PHASES
+from limelight_exporter.page import Memory
 from limelight_exporter.queue_fold import QueueFold
 from limelight_exporter.trace_keep import NOTHING
 
@@ -35,12 +36,14 @@ def measure() -> dict[str, float]:
         client = queue.storage.address.client()
         count, size = told(client, queue)
         limit = count / cpu_seconds(lambda: decode_all(client, queue))
-        folded = count / cpu_seconds(lambda: fold_all(Links(queue.storage.address), queue.name))
+        folded = count / cpu_seconds(lambda: fold_all(Links(queue.storage.address), queue))
+        watched = count / cpu_seconds(lambda: fold_all(Links(queue.storage.address), queue, page=True))
         plain = count / cpu_seconds(lambda: PrometheusClient().fold(client, queue))
     return {
         "bytes per event": size,
         "XREAD and decode only, events per CPU s (limit)": limit,
         "XREAD to updated metrics, events per CPU s": folded,
+        "the same, and what the live page remembers": watched,
         "the same with prometheus_client's own counters": plain,
         "fold ÷ limit": folded / limit,
         "fold ÷ prometheus_client": folded / plain,
@@ -82,9 +85,10 @@ def decode_all(client: redis.Redis, queue: RedisQueue) -> None:
         position = entries[-1][0]
 
 
-def fold_all(links: Links, queue: str) -> None:
-    """Fold the stream with the exporter's own code."""
-    fold = QueueFold(links, queue, "bench", exemplars=NOTHING)
+def fold_all(links: Links, queue: RedisQueue, *, page: bool = False) -> None:
+    """Fold the stream with the exporter's own code; `page`: and with the live page looking on."""
+    onlooker = Memory("bench", len(BUCKETS) + 1, tracebacks=True).of(queue.name, links) if page else None
+    fold = QueueFold(links, queue.name, "bench", exemplars=NOTHING, onlooker=onlooker)
     fold.load()
     while fold.step():
         pass
