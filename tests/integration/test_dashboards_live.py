@@ -94,6 +94,7 @@ OF_EACH_EXPORTER: Final = {
     "Behind by (time)",
     "Behind by (events)",
     "Spans",
+    "Spans behind by queue",
     "Reconnects and failed snapshots",
     "Time of a scrape's parts",
     "Scrape time and samples",

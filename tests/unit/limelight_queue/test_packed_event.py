@@ -13,7 +13,7 @@ from limelight.packed_event import PackedEvent, as_json, decoders
 
 STARTED = [
     *(1, 1_700_000_000.25, "e1", "worker", "started", 7, "id-1", "send", 3, None, 0, 1_700_000_000.0),
-    *(2, 0.5, 1, 1, 3, None, 1_700_000_000.0, "a" * 32, "b" * 16, "c" * 16, 1, '"k=v"'),
+    *(2, 0.5, 1, 1, 3, None, 1_700_000_000.0, "a" * 32, "b" * 16, "c" * 16, 1, '{"trace_state":"k=v"}'),
     *("web-1", 12, "worker-1", '{"service.name":"shop"}', 1_700_000_000.25, 0.25, 1_699_999_999.5, None),
 ]
 ENQUEUED = [
