@@ -130,10 +130,13 @@ def test_what_was_taken_with_a_long_task_is_run_by_another_worker(queue: RedisQu
     is_accounted_for(queue)
 
 
-def test_what_was_taken_with_a_long_task_goes_back_where_no_worker_is_idle(queue: RedisQueue) -> None:
+def test_what_was_taken_with_a_long_task_goes_back_where_no_worker_is_idle(
+    queue: RedisQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tasks = Tasks(queue)
     with consuming(queue, workers=1, lease_seconds=30) as consumer:
         tasks.warm_up(consumer)
+        keep_pace(consumer, monkeypatch)
         _, *quick = enqueue_together(queue, [tasks.slow.s(), *(tasks.quick.s() for _ in range(10))])
         wait_until(lambda: tasks.running)
         wait_until(lambda: statuses(queue, id=quick[-1])[-1] == "interrupted")

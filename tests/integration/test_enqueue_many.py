@@ -165,12 +165,10 @@ def test_whoever_is_interrupted_finds_no_wrong_answer_and_may_enqueue_the_same_a
     def interrupted() -> Iterator[Task]:
         for at, task in enumerate(tasks):
             if (at, where) in {(0, "sent"), (ENQUEUE_BATCH, "answered")}:
-                target = (
-                    (type(link._connection), "send_packed_command") if where == "sent" else (Link, "_read")
-                )
+                target = (link._connection, "send_packed_command") if where == "sent" else (link, "_read")
                 monkeypatch.setattr(*target, interrupt)
             if (at, where) == (ENQUEUE_BATCH, "answered to another"):
-                monkeypatch.setattr(Link, "_read", interrupt)
+                monkeypatch.setattr(link, "_read", interrupt)
                 queue.storage.result("another")
             yield task
 
