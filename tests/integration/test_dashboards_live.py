@@ -53,8 +53,10 @@ ABOUT_LIFE: Final = {
     "Queues",
     "Events",
     "Waits within the limit",
+    "Telemetry behind by",
 }
-"""Panels about an idle queue that rightly show more than zeros: it has consumers, and 1 is its share of good waits."""
+"""Panels about an idle queue that rightly show more than zeros: it has consumers, 1 is its share of good waits, and a
+scrape may arrive between a schedule check that is told and its folding."""
 
 
 MAY_BE_STILL: Final = {
