@@ -17,7 +17,7 @@ _BATCH: Final = 100
 
 
 class Reaper:
-    """Looks every sixth of a lease for leases that are over.
+    """Looks at once, and then every sixth of a lease, for leases that are over.
 
     Args:
         queue: Whose leases.
@@ -33,7 +33,9 @@ class Reaper:
 
     def run(self) -> None:
         """Look until told to stop; no fault ends the thread."""
-        while not self._stopping.wait(self._lease_seconds / 6):
+        pause = 0.0
+        while not self._stopping.wait(pause):
+            pause = self._lease_seconds / 6
             try:
                 self._look()
                 self._trim_dead()
