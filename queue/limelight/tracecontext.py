@@ -76,6 +76,17 @@ def new_trace_id() -> str:
     return secrets.token_hex(16) if (trace_id := secrets.token_hex(16)) == _NO_TRACE else trace_id
 
 
+def new_ids(count: int) -> list[str]:
+    """So many span ids and trace ids, by turns; one call of the system for all, which is what an id costs."""
+    digits = secrets.token_hex(24 * count)
+    ids = [
+        digits[at + begin : at + end]
+        for at in range(0, len(digits), 48)
+        for begin, end in ((0, 16), (16, 48))
+    ]
+    return new_ids(count) if _NO_SPAN in ids or _NO_TRACE in ids else ids
+
+
 def trace_id_of(task_id: str) -> str:
     """The id of the trace that a task begins: the digits of its UUID."""
     digits = task_id.replace("-", "")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from limelight.lifecycle import Decision
-from limelight.tracecontext import new_span_id, new_trace_id
+from limelight.tracecontext import new_ids
 
 
 class SpanIds(NamedTuple):
@@ -328,4 +328,4 @@ class ReserveRequest:
         self.lease_seconds = lease_seconds
         self.tell_ended = tell_ended
         self.names = "\n" + "".join(f"{name}\n" for name in names) if names else ""
-        self.spans = [word for _ in range(count if names else 0) for word in (new_span_id(), new_trace_id())]
+        self.spans = new_ids(count if names else 0)

@@ -10,6 +10,7 @@ from limelight.tracecontext import (
     TraceContext,
     allowed_baggage,
     current_run,
+    new_ids,
     new_span_id,
     new_trace_id,
     parsed,
@@ -106,3 +107,11 @@ def test_a_trace_that_is_continued_is_current_inside_and_in_this_thread_alone() 
 def test_an_allowance_gives_what_it_has() -> None:
     allowance = Allowance(3)
     assert (allowance.take(2), allowance.take(2), allowance.take(2)) == (2, 1, 0)
+
+
+def test_ids_that_are_made_together_are_ids_and_all_different() -> None:
+    ids = new_ids(500)
+    assert [len(one) for one in ids] == [16, 32] * 500
+    assert all(set(one) <= set("0123456789abcdef") for one in ids)
+    assert len(set(ids)) == 1_000
+    assert new_ids(0) == []
