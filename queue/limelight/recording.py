@@ -90,6 +90,8 @@ class Recording:
 
     def told(self) -> dict[str, Any] | None:
         """The value of the closing event's key ``span``, None for nothing to tell; at most 16 kB."""
+        if self._is_blank:
+            return None
         with self._lock:
             events, links = list(self._events), list(self._links)
             attributes, dropped = dict(self._attributes), dict(self._dropped)
@@ -101,6 +103,12 @@ class Recording:
             dropped[largest] += 1
             made = self._compose(attributes, events, links, dropped)
         return made or None
+
+    @property
+    def _is_blank(self) -> bool:
+        """Nothing was put on the span, as on that of nearly every run."""
+        put = (self._name, self._attributes, self._events, self._links, self._status)
+        return not any(put) and not any(self._dropped.values())
 
     def _compose(
         self,
